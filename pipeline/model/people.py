@@ -1,0 +1,116 @@
+"""People: contacts, the basis on which we may write, and what keeps us from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+
+BasisKind = Literal["customer", "consent", "legitimate_interest"]
+SuppressionReason = Literal["left", "complaint", "bounce", "asked", "imported", "erased"]
+
+#: A suppression that holds for every newsletter.
+EVERYWHERE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Evidence that we may write to a contact; append-only, the latest counts."""
+
+    kind: BasisKind
+    source: str  #: where it comes from: "asked for it at the Hardware Days in Aalborg"
+    given_on: date
+    wording: str = ""  #: what the person agreed to
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person at an account."""
+
+    id: int
+    public_id: str
+    account_key: str
+    address: str  #: as written; "" when erased
+    first_name: str
+    last_name: str
+    role: str = ""
+    language: str = ""  #: the newsletter's when empty
+    zone: str = ""
+    invalid: str = ""  #: why the address cannot be used
+    retired_at: datetime | None = None
+    revision: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip() or self.address
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Never mail again, for one newsletter or for all."""
+
+    scope: str  #: newsletter key, or EVERYWHERE
+    reason: SuppressionReason
+    at: datetime
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A contact of the constellation with everything the audience rule asks about."""
+
+    contact: Contact
+    basis: Basis | None
+    suppression: Suppression | None  #: the one that holds for this newsletter or everywhere
+    paused_until: date | None = None
+    hold: str = ""  #: the account owner's reason to hold letters back
+    subscribed: bool | None = None  #: None: never chose
+    told_stories: frozenset[int] = frozenset()
+    told_services: frozenset[str] = frozenset()
+    recent_letters: int = 0  #: within the firm's cap window
+    had_recap_parts: int = 0  #: stories of the recapped newsletter it has already had
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRow:
+    """One row of a people file, understood."""
+
+    line: int
+    address: str
+    account_key: str
+    first_name: str = ""
+    last_name: str = ""
+    role: str = ""
+    language: str = ""
+    zone: str = ""
+    basis: Basis | None = None
+    opted_out: bool = False
+    external: tuple[tuple[str, str], ...] = ()  #: (system, id)
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """Why one row of a people file was not taken."""
+
+    line: int
+    column: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportTally:
+    """What an import did, or would do."""
+
+    rows: int
+    new: int
+    changed: int
+    same: int
+    left: int  #: opted out here or there: kept, never active
+    invalid: int
+    problems: tuple[RowProblem, ...] = ()
+    without_basis: int = 0
+    applied: bool = False
+    columns: tuple[tuple[str, str], ...] = field(
+        default=()
+    )  #: (header as written, what it was taken for)

@@ -1,0 +1,1 @@
+"""Adapters that run the parsing rules, here or behind a limit."""

@@ -1,0 +1,579 @@
+"""The Protocols that stages speak to, and `Ports`, the bag of them.
+
+Adapters fit a Protocol without importing this module; wiring.py is where the type checker
+sees the fit. A table's Protocol is narrow: only what some stage calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.model.catalog import Catalog, Selectors
+from pipeline.model.letters import (
+    Beat,
+    BeatState,
+    Delivery,
+    DeliveryState,
+    EditionKind,
+    Envelope,
+    Issue,
+    IssueState,
+    LetterStory,
+    PlannedDelivery,
+    Purpose,
+    Receipt,
+    Rendered,
+    Section,
+    Snippet,
+    Variant,
+    Verdict,
+)
+from pipeline.model.log import Operation
+from pipeline.model.news import (
+    Answer,
+    Item,
+    Mention,
+    NewItem,
+    ParsedFeed,
+    ParseFailed,
+    PoolStory,
+    Request,
+    Score,
+    SignalHit,
+    SourceState,
+    Story,
+    StoryDraft,
+    StoryKind,
+)
+from pipeline.model.people import (
+    Basis,
+    Candidate,
+    Contact,
+    ImportRow,
+    ImportTally,
+    Suppression,
+    SuppressionReason,
+)
+from pipeline.model.sales import AccountCoverage, Touch
+
+
+class Clock(Protocol):
+    """The only way to know the time."""
+
+    def now(self) -> datetime:
+        """Aware UTC."""
+        ...
+
+
+class Progress(Protocol):
+    """Told by long work how far it is; a door may draw a bar."""
+
+    def __call__(self, done: int, total: int, what: str) -> None: ...
+
+
+class Fetcher(Protocol):
+    """Asks the outside, guarded and polite; a failure is a value."""
+
+    def fetch(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Answer]]:
+        """Yield each answer as it comes, in any order; never raises for one of many."""
+        ...
+
+
+class Parser(Protocol):
+    """Turns strangers' bytes into entries, within limits."""
+
+    def feed(self, body: bytes, content_type: str, url: str) -> ParsedFeed | ParseFailed: ...
+
+    def page(
+        self, body: bytes, content_type: str, url: str, selectors: Selectors
+    ) -> ParsedFeed | ParseFailed: ...
+
+
+class Transport(Protocol):
+    """Moves finished messages; each gets a receipt."""
+
+    name: str
+
+    def send(self, envelopes: Iterable[Envelope]) -> Iterator[Receipt]: ...
+
+    def has(self, delivery_public_id: str) -> bool:
+        """Whether this copy is known to have been moved: settles a doubt after a crash."""
+        ...
+
+
+class Workspace(Protocol):
+    """The files that people write, and the folder that only the program writes."""
+
+    root: Path
+
+    def catalog(self) -> Catalog:
+        """All files, checked together.
+
+        Raises: BadInput with every mistake as file:line:col
+        """
+        ...
+
+    def template(self, name: str) -> str:
+        """Source of templates/NAME.
+
+        Raises: NotFound
+        """
+        ...
+
+    def write_output(self, relative: str, data: bytes) -> Path:
+        """Write output/RELATIVE atomically and return its path.
+
+        Raises: Down when the disk is full
+        """
+        ...
+
+
+# ── the store ────────────────────────────────────────────────────────────────────────────
+
+
+class CatalogTable(Protocol):
+    """Rows of the things that live in files."""
+
+    def digest(self) -> str: ...
+
+    def adopt(self, catalog: Catalog, now: datetime) -> Mapping[str, int]:
+        """Bring rows in line with the files in one go: new, changed, renamed, retired counts."""
+        ...
+
+    def account_ids(self) -> Mapping[str, int]:
+        """Every account's id by key, retired ones too."""
+        ...
+
+
+class NewsTable(Protocol):
+    """Sources and items."""
+
+    def sources(self) -> Sequence[SourceState]:
+        """State of every source that is not retired."""
+        ...
+
+    def record_fetch(self, state: SourceState, at: datetime, outcome: Mapping[str, Any]) -> None:
+        """Write what a round learnt of one source, and a line of its history."""
+        ...
+
+    def known_items(self, source_id: int) -> Mapping[str, str]:
+        """identity → content hash of what we hold of this source."""
+        ...
+
+    def add_items(self, source_id: int, items: Sequence[NewItem], now: datetime) -> Sequence[int]:
+        """New and changed items in one go; returns their ids."""
+        ...
+
+    def source_history(self, key: str, limit: int = 20) -> Sequence[Mapping[str, Any]]: ...
+
+
+class StoriesTable(Protocol):
+    """Stories, whom they are about, and each constellation's pool."""
+
+    def ungrouped(self) -> Sequence[Item]:
+        """Items without a story, oldest first."""
+        ...
+
+    def items_since(self, since: datetime) -> Sequence[Item]:
+        """Grouped items of the time window, to compare new ones with."""
+        ...
+
+    def apply_groups(self, drafts: Sequence[StoryDraft], now: datetime) -> Sequence[int]:
+        """Join or open stories, refresh their lead from the richest telling; ids touched."""
+        ...
+
+    def add_story(
+        self,
+        kind: StoryKind,
+        title: str,
+        text: str,
+        at: datetime,
+        *,
+        url: str = "",
+        source_name: str = "",
+        learnt_from: str = "",
+        is_public: bool = True,
+        own_key: str | None = None,
+    ) -> int:
+        """A field note or a piece of our own news; an own_key seen before is updated."""
+        ...
+
+    def by_ids(self, ids: Sequence[int]) -> Sequence[Story]: ...
+
+    def find(self, ref: str) -> Story:
+        """By public id or an unambiguous beginning of it (at least 4 characters).
+
+        Raises: NotFound, or BadInput when several begin so
+        """
+        ...
+
+    def relate(
+        self, story_id: int, mentions: Sequence[Mention], signals: Sequence[SignalHit]
+    ) -> None:
+        """Replace whom a story is about and its signals."""
+        ...
+
+    def score(self, constellation: str, scores: Mapping[int, Score], now: datetime) -> None:
+        """Put stories into a constellation's pool, or refresh their score."""
+        ...
+
+    def unpool(self, constellation: str, story_ids: Sequence[int]) -> None:
+        """Take out what no longer matches; kept and dropped ones stay."""
+        ...
+
+    def pool(self, constellation: str, since: datetime) -> Sequence[PoolStory]:
+        """Ranked, the best first; state says open, kept, dropped or sent."""
+        ...
+
+    def set_dropped(
+        self, constellation: str, story_id: int, at: datetime | None, by: str = ""
+    ) -> None: ...
+
+
+class PeopleTable(Protocol):
+    """Contacts and their standing. Addresses are compared by keyed hash."""
+
+    def apply_import(
+        self,
+        rows: Sequence[ImportRow],
+        *,
+        name: str,
+        digest: str,
+        actor: str,
+        now: datetime,
+        dry_run: bool,
+    ) -> ImportTally:
+        """Bring rows in; a dry run counts the same and writes nothing."""
+        ...
+
+    def find(self, ref: str) -> Contact:
+        """By address, public id, or an unambiguous beginning of it.
+
+        Raises: NotFound, BadInput
+        """
+        ...
+
+    def by_id(self, contact_id: int) -> Contact: ...
+
+    def contacts(self, constellation: str = "") -> Sequence[Contact]: ...
+
+    def bases(self, contact_id: int) -> Sequence[tuple[Basis, datetime, str]]:
+        """All evidence, latest first: (basis, recorded at, by whom)."""
+        ...
+
+    def suppressions(self, contact_id: int) -> Sequence[Suppression]: ...
+
+    def candidates(
+        self,
+        constellation: str,
+        newsletter: str,
+        now: datetime,
+        *,
+        cap_days: int,
+        recap_of: str = "",
+        recap_since: datetime | None = None,
+    ) -> Iterator[Candidate]:
+        """Every contact of the constellation's accounts, retired too, streamed in chunks."""
+        ...
+
+    def suppress(
+        self,
+        contact_id: int,
+        scope: str,
+        reason: SuppressionReason,
+        now: datetime,
+        detail: str = "",
+    ) -> bool:
+        """In force from this moment; False when it already was."""
+        ...
+
+    def lift(self, contact_id: int, scope: str, now: datetime) -> bool:
+        """End a suppression that the person themself asked for ("left"); others stay."""
+        ...
+
+    def pause(self, contact_id: int, until_on: date, actor: str, now: datetime) -> None: ...
+
+    def hold(self, contact_id: int, staff_key: str, reason: str, now: datetime) -> None: ...
+
+    def release(self, contact_id: int, now: datetime) -> None:
+        """End pause and hold."""
+        ...
+
+    def told(self, contact_id: int) -> Sequence[Mapping[str, Any]]:
+        """What this contact was told, through what, when."""
+        ...
+
+    def told_of(self, story_ids: Sequence[int]) -> Mapping[int, frozenset[int]]:
+        """story id → ids of the contacts who were told of it (or soon will be)."""
+        ...
+
+
+class LettersTable(Protocol):
+    """Beats, issues, editions and audiences."""
+
+    def beats(self, newsletter: str) -> Mapping[date, BeatState]: ...
+
+    def record_beat(
+        self, newsletter: str, beat: Beat, state: BeatState, reason: str = ""
+    ) -> None: ...
+
+    def open_issue(
+        self,
+        newsletter: str,
+        beat: Beat,
+        *,
+        cut_off_at: datetime,
+        deadline_at: datetime,
+        subject: str,
+        now: datetime,
+    ) -> Issue:
+        """The issue of this beat; opened once, however often it is called."""
+        ...
+
+    def find_issue(self, ref: str) -> Issue:
+        """By newsletter/number, newsletter (its latest), or public id.
+
+        Raises: NotFound
+        """
+        ...
+
+    def issues(self, newsletter: str = "") -> Sequence[Issue]:
+        """Latest first."""
+        ...
+
+    def edit_issue(self, issue_id: int, revision: int, changes: Mapping[str, str]) -> Issue:
+        """Subject, preheader, theme, opening.
+
+        Raises: Conflict when the revision is stale
+        """
+        ...
+
+    def set_state(
+        self,
+        issue_id: int,
+        state: IssueState,
+        *,
+        reason: str = "",
+        approved_by: str | None = None,
+        approved_at: datetime | None = None,
+        expect: Sequence[IssueState] = (),
+    ) -> Issue:
+        """Move an issue on.
+
+        Raises: Conflict when it is not in one of the expected states
+        """
+        ...
+
+    def freeze_edition(
+        self,
+        issue_id: int,
+        kind: EditionKind,
+        language: str,
+        template_digest: str,
+        copies: Sequence[LetterStory],
+        links: Sequence[tuple[int | None, str, str]],
+        now: datetime,
+    ) -> int:
+        """Write an edition with copies of its snippets and its links (snippet id, url, hash)."""
+        ...
+
+    def freeze_variant(
+        self,
+        edition_id: int,
+        key: str,
+        rendered: Rendered,
+        story_ids: Sequence[int],
+        service_key: str = "",
+    ) -> int: ...
+
+    def variant(self, variant_id: int) -> Variant: ...
+
+    def variants(self, issue_id: int) -> Sequence[Variant]:
+        """Of the editions in force."""
+        ...
+
+    def retire_editions(self, issue_id: int, now: datetime) -> None:
+        """A stopped approval: what was frozen stays on record and is used no more."""
+        ...
+
+    def write_audience(self, issue_id: int, verdicts: Iterable[Verdict]) -> None:
+        """Replace the frozen audience of an issue that is not out."""
+        ...
+
+    def audience(self, issue_id: int) -> Sequence[Verdict]: ...
+
+    def used_links(self, newsletter: str, before_issue: int) -> Mapping[str, str]:
+        """canonical hash → ref of the earlier issue that used it."""
+        ...
+
+
+class SnippetsTable(Protocol):
+    """Kept stories of an issue."""
+
+    def of_issue(self, issue_id: int) -> Sequence[Snippet]:
+        """In order, removed ones left out."""
+        ...
+
+    def keep(self, issue_id: int, story_id: int, section: Section, **fields: str) -> Snippet:
+        """Add a story to an issue at its end; one that was removed comes back with its words."""
+        ...
+
+    def edit(self, snippet_id: int, revision: int, changes: Mapping[str, Any]) -> Snippet:
+        """Raises: Conflict when the revision is stale."""
+        ...
+
+    def remove(self, snippet_id: int) -> None:
+        """Out of the issue; its words are kept."""
+        ...
+
+    def reorder(self, issue_id: int, story_ids: Sequence[int]) -> None: ...
+
+
+class DeliveriesTable(Protocol):
+    """The ledger."""
+
+    def plan(
+        self,
+        issue_id: int,
+        rows: Iterable[PlannedDelivery],
+        variant_ids: Mapping[str, int],
+        now: datetime,
+    ) -> int:
+        """Write planned rows; withheld ones of a stopped approval are revived, sent ones stay.
+
+        The told rows of a letter's stories and service are written with it.
+        """
+        ...
+
+    def withhold_planned(self, issue_id: int, reason: str, now: datetime) -> int:
+        """Everything of this issue that no one has claimed; how many."""
+        ...
+
+    def due(self, now: datetime) -> Sequence[int]:
+        """Ids of issues with deliveries that may go out now."""
+        ...
+
+    def claim(
+        self, issue_id: int, owner: str, lease_until: datetime, now: datetime, limit: int
+    ) -> Sequence[Delivery]:
+        """Take planned (and expired) rows; suppression is looked at again in the same breath."""
+        ...
+
+    def attempting(self, deliveries: Sequence[Delivery], now: datetime) -> Sequence[Delivery]:
+        """Durable before a byte leaves; returns those that are still ours."""
+        ...
+
+    def settle(
+        self, receipts: Sequence[tuple[Delivery, Receipt]], now: datetime
+    ) -> Mapping[str, int]:
+        """Write outcomes, touches and events; counts per state."""
+        ...
+
+    def in_doubt(self, now: datetime) -> Sequence[Delivery]:
+        """Attempting rows whose lease ran out: somebody died between sending and settling."""
+        ...
+
+    def counts(self, issue_id: int) -> Mapping[tuple[Purpose, DeliveryState], int]: ...
+
+    def of_issue(self, issue_id: int) -> Iterator[Delivery]: ...
+
+    def by_public_id(self, public_id: str) -> Delivery | None: ...
+
+    def history(self, delivery_id: int) -> Sequence[tuple[datetime, str, str]]: ...
+
+    def of_contact(self, contact_id: int) -> Sequence[Delivery]: ...
+
+
+class SalesTable(Protocol):
+    """Touches and coverage."""
+
+    def add_touch(self, touch: Touch) -> int: ...
+
+    def coverage(
+        self, constellation: str, start: datetime, end: datetime
+    ) -> Sequence[AccountCoverage]: ...
+
+    def beats_between(self, constellation: str, start: date, end: date) -> tuple[int, int]:
+        """(kept, planned) beats of the constellation's newsletters."""
+        ...
+
+
+class LogTable(Protocol):
+    """The log of operations."""
+
+    def add(self, operation: Operation) -> int: ...
+
+    def last_undoable(self, actor: str, verbs: Sequence[str]) -> Operation | None: ...
+
+    def mark_undone(self, operation_id: int, by: int) -> None: ...
+
+    def of(self, subject: str) -> Sequence[Operation]: ...
+
+
+class Tables(Protocol):
+    """What one transaction can reach."""
+
+    @property
+    def catalog(self) -> CatalogTable: ...
+    @property
+    def news(self) -> NewsTable: ...
+    @property
+    def stories(self) -> StoriesTable: ...
+    @property
+    def people(self) -> PeopleTable: ...
+    @property
+    def letters(self) -> LettersTable: ...
+    @property
+    def snippets(self) -> SnippetsTable: ...
+    @property
+    def deliveries(self) -> DeliveriesTable: ...
+    @property
+    def sales(self) -> SalesTable: ...
+    @property
+    def log(self) -> LogTable: ...
+
+
+class Store(Protocol):
+    """One database; one database is one workspace."""
+
+    def read(self) -> AbstractContextManager[Tables]:
+        """A transaction that writes nothing."""
+        ...
+
+    def write(self) -> AbstractContextManager[Tables]:
+        """A transaction that may write; committed at the end, rolled back on an exception.
+
+        Raises: Down when the database is locked for 30 s, full or away
+        """
+        ...
+
+
+class Tokens(Protocol):
+    """Unguessable, purpose-bound tokens for public addresses."""
+
+    def make(self, purpose: str, public_id: str) -> str: ...
+
+    def read(self, purpose: str, token: str) -> str | None:
+        """The public id, or None for anything that is not ours; constant time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything a stage may touch. The catalog is read once per command."""
+
+    store: Store
+    workspace: Workspace
+    clock: Clock
+    fetcher: Fetcher
+    parser: Parser
+    transport: Transport
+    tokens: Tokens
+    catalog: Catalog
+    progress: Progress | Callable[[int, int, str], None]
+    actor: str  #: who acts: staff key, name, or the system's user

@@ -1,0 +1,1 @@
+"""Pure rules: old state, new data and the time in; what to do out."""

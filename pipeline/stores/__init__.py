@@ -1,0 +1,1 @@
+"""Adapters of the store: SQLite and PostgreSQL through SQLAlchemy Core."""

@@ -1,0 +1,10 @@
+"""(being built)"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+
+class SqlSnippets:
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection

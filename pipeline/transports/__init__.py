@@ -1,0 +1,1 @@
+"""Adapters that move finished messages."""

@@ -1,0 +1,1 @@
+"""Adapter that reads and writes the files people edit."""
