@@ -206,10 +206,18 @@ class StoriesTable(Protocol):
     def by_ids(self, ids: Sequence[int]) -> Sequence[Story]: ...
 
     def find(self, ref: str) -> Story:
-        """By public id or an unambiguous beginning of it (at least 4 characters).
+        """By public id, an unambiguous beginning of it (at least 4 characters), or a link.
 
         Raises: NotFound, or BadInput when several begin so
         """
+        ...
+
+    def own_news(self) -> Mapping[str, Story]:
+        """Our own news as the store holds it, by its key."""
+        ...
+
+    def to_match(self, digest: str, since: datetime) -> Sequence[Story]:
+        """Stories of the time window that were last matched with other files or rules."""
         ...
 
     def relate(
@@ -218,12 +226,30 @@ class StoriesTable(Protocol):
         """Replace whom a story is about and its signals."""
         ...
 
+    def relate_all(
+        self,
+        found: Mapping[int, tuple[Sequence[Mention], Sequence[SignalHit]]],
+        digest: str,
+    ) -> None:
+        """Replace mentions and signals of many stories, and note with what they were matched."""
+        ...
+
     def score(self, constellation: str, scores: Mapping[int, Score], now: datetime) -> None:
         """Put stories into a constellation's pool, or refresh their score."""
         ...
 
-    def unpool(self, constellation: str, story_ids: Sequence[int]) -> None:
-        """Take out what no longer matches; kept and dropped ones stay."""
+    def unpool(self, constellation: str, reasons: Mapping[int, str], now: datetime) -> None:
+        """Record why stories are not in the pool; kept and dropped ones stay as they are."""
+        ...
+
+    def open_scores(
+        self, constellation: str, since: datetime
+    ) -> Mapping[int, tuple[StoryKind, datetime, Score]]:
+        """Of the pool's open stories: kind, when last told, and the score that stands."""
+        ...
+
+    def pools_of(self, story_id: int) -> Sequence[Mapping[str, Any]]:
+        """Every pool that looked at a story: constellation, score, parts, left_out, dropped_by."""
         ...
 
     def pool(self, constellation: str, since: datetime) -> Sequence[PoolStory]:

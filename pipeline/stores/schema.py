@@ -256,6 +256,7 @@ stories = Table(
     Column("is_public", Boolean, nullable=False, default=True),
     Column("own_key", String(100), nullable=True, unique=True),
     Column("merged_into", BigKey, ForeignKey("stories.id"), nullable=True),
+    Column("matched_with", String(64), nullable=False, default=""),  # digest of files and rules
     revision(),
     Index("ix_stories_last_at", "last_at"),
 )
@@ -318,6 +319,7 @@ pool = Table(
     Column("score", Float, nullable=False),
     Column("parts", JSON, nullable=False, default=list),
     at("scored_at"),
+    text("left_out"),  # why it is not in the pool; empty: it is
     at("dropped_at", nullable=True),
     Column("dropped_by", String(200), nullable=False, default=""),
     UniqueConstraint("story_id", "constellation_id"),
