@@ -91,6 +91,12 @@ def reference(name: str, target: str, *, nullable: bool = False) -> Column[Any]:
     return Column(name, BigKey, ForeignKey(target), nullable=nullable, index=True)
 
 
+def only_one(name: str, where: str, *columns: str) -> Index:
+    """At most one row with these values among those for which `where` holds."""
+    condition = sa.text(where)
+    return Index(name, *columns, unique=True, sqlite_where=condition, postgresql_where=condition)
+
+
 def at(name: str, *, nullable: bool = False) -> Column[datetime]:
     return Column(name, UtcDateTime(), nullable=nullable)
 
@@ -355,8 +361,10 @@ external_ids = Table(
     Column("external_id", String(200), nullable=False),
     Column("contact_id", BigKey, ForeignKey("contacts.id"), nullable=True, index=True),
     Column("account_id", BigKey, ForeignKey("accounts.id"), nullable=True, index=True),
-    UniqueConstraint("system", "external_id"),
     CheckConstraint("(contact_id IS NULL) <> (account_id IS NULL)", name="one_subject"),
+    # a CRM numbers people and companies apart: contact 7 and company 7 are two things
+    only_one("uq_external_ids_contact", "contact_id IS NOT NULL", "system", "external_id"),
+    only_one("uq_external_ids_account", "account_id IS NOT NULL", "system", "external_id"),
 )
 
 bases = Table(
@@ -395,7 +403,8 @@ suppressions = Table(
     text("detail"),
     at("at"),
     at("lifted_at", nullable=True),
-    Index("ix_suppressions_address_hash_scope", "address_hash", "scope"),
+    # for each reason a row of its own: lifting "left" must not lift a complaint with it
+    only_one("uq_suppressions_in_force", "lifted_at IS NULL", "address_hash", "scope", "reason"),
 )
 
 pauses = Table(
@@ -507,7 +516,7 @@ editions = Table(
     Column("template_digest", String(64), nullable=False),
     at("frozen_at"),
     at("retired_at", nullable=True),  # a stopped approval; the next one freezes anew
-    Index("ix_editions_issue_id_kind_language", "issue_id", "kind", "language"),
+    only_one("uq_editions_in_force", "retired_at IS NULL", "issue_id", "kind", "language"),
 )
 
 variants = Table(
@@ -608,7 +617,9 @@ told = Table(
     at("at"),
     UniqueConstraint("contact_id", "story_id", "delivery_id"),
     UniqueConstraint("contact_id", "service_key", "delivery_id"),
+    UniqueConstraint("contact_id", "story_id", "touch_id"),
     CheckConstraint("(story_id IS NULL) <> (service_key IS NULL)", name="one_thing"),
+    CheckConstraint("(delivery_id IS NULL) <> (touch_id IS NULL)", name="one_way"),
 )
 
 # ── sales ────────────────────────────────────────────────────────────────────────────────
