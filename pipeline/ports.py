@@ -582,6 +582,13 @@ class Store(Protocol):
 class Tokens(Protocol):
     """Unguessable, purpose-bound tokens for public addresses."""
 
+    def derive(self, *parts: str) -> str:
+        """A public id that only we can make: 26 characters, the same for the same parts.
+
+        An issue's deliveries get theirs so, which lets a preview show the very bytes.
+        """
+        ...
+
     def make(self, purpose: str, public_id: str) -> str: ...
 
     def read(self, purpose: str, token: str) -> str | None:

@@ -245,6 +245,7 @@ class PlannedDelivery:
     staff_key: str = ""
     due_at: datetime | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    public_id: str = ""  #: derived from issue, purpose and recipient; the leave link carries it
 
 
 @dataclass(frozen=True, slots=True)
