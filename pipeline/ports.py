@@ -98,11 +98,22 @@ class Transport(Protocol):
     """Moves finished messages; each gets a receipt."""
 
     name: str
+    #: True: what `has` does not know never left, so a copy in doubt may be sent again
+    remembers: bool
 
-    def send(self, envelopes: Iterable[Envelope]) -> Iterator[Receipt]: ...
+    def send(self, envelopes: Iterable[Envelope]) -> Iterator[Receipt]:
+        """Move each copy and yield its receipt, in order.
+
+        Raises: Down when none can be moved any more; copies without a receipt did not leave
+        """
+        ...
 
     def has(self, delivery_public_id: str) -> bool:
         """Whether this copy is known to have been moved: settles a doubt after a crash."""
+        ...
+
+    def finish(self) -> None:
+        """Called when a run's copies are moved; where a transport writes what it shows of them."""
         ...
 
 
@@ -506,8 +517,19 @@ class DeliveriesTable(Protocol):
         """Write outcomes, touches and events; counts per state."""
         ...
 
+    def give_back(self, deliveries: Sequence[Delivery], reason: str, now: datetime) -> int:
+        """Attempting rows that surely did not leave are planned again; how many.
+
+        The attempt does not count, and whoever held them can no longer settle them.
+        """
+        ...
+
     def in_doubt(self, now: datetime) -> Sequence[Delivery]:
         """Attempting rows whose lease ran out: somebody died between sending and settling."""
+        ...
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """When the next copy of an issue that goes out may be taken; None: none is waiting."""
         ...
 
     def counts(self, issue_id: int) -> Mapping[tuple[Purpose, DeliveryState], int]: ...

@@ -244,7 +244,7 @@ class PlannedDelivery:
     contact_id: int | None = None
     staff_key: str = ""
     due_at: datetime | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)  #: frozen too: From, Reply-To
     public_id: str = ""  #: derived from issue, purpose and recipient; the leave link carries it
 
 
@@ -268,6 +268,8 @@ class Delivery:
     attempts: int = 0
     fence: int = 0  #: who claims later has the greater number; a stale owner cannot settle
     message_id: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    settled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +280,7 @@ class Envelope:
     sender: str
     recipient: str
     message: bytes
+    group: str = ""  #: the issue's ref, for a transport that sorts copies
 
 
 SendOutcome = Literal["accepted", "refused", "deferred", "unknown"]

@@ -576,6 +576,7 @@ deliveries = Table(
     Column("address_hash", String(64), nullable=False, index=True),
     Column("name", String(400), nullable=False, default=""),
     Column("merge", JSON, nullable=False, default=dict),
+    Column("headers", JSON, nullable=False, default=dict),
     Column("state", String(20), nullable=False),
     text("reason"),
     at("due_at"),
