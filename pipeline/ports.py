@@ -37,6 +37,7 @@ from pipeline.model.log import Operation
 from pipeline.model.news import (
     Answer,
     Item,
+    KnownItem,
     Mention,
     NewItem,
     ParsedFeed,
@@ -172,8 +173,8 @@ class NewsTable(Protocol):
         """Write what a round learnt of one source, and a line of its history."""
         ...
 
-    def known_items(self, source_id: int) -> Mapping[str, str]:
-        """identity → content hash of what we hold of this source."""
+    def known_items(self, source_id: int) -> Sequence[KnownItem]:
+        """What we hold of this source, in one query."""
         ...
 
     def add_items(self, source_id: int, items: Sequence[NewItem], now: datetime) -> Sequence[int]:
@@ -181,6 +182,10 @@ class NewsTable(Protocol):
         ...
 
     def source_history(self, key: str, limit: int = 20) -> Sequence[Mapping[str, Any]]: ...
+
+    def trim_history(self, before: datetime) -> int:
+        """Forget lines of history older than this; how many."""
+        ...
 
 
 class StoriesTable(Protocol):
@@ -458,8 +463,8 @@ class LettersTable(Protocol):
 class SnippetsTable(Protocol):
     """Kept stories of an issue."""
 
-    def of_issue(self, issue_id: int) -> Sequence[Snippet]:
-        """In order, removed ones left out."""
+    def of_issue(self, issue_id: int, *, removed: bool = False) -> Sequence[Snippet]:
+        """In order; the removed ones instead when asked for them."""
         ...
 
     def keep(self, issue_id: int, story_id: int, section: Section, **fields: str) -> Snippet:

@@ -85,6 +85,7 @@ class Snippet:
     cleared_by: str = ""  #: approver who cleared the general wording
     sales_note: str = ""  #: "between us": only in the sales edition
     revision: int = 1
+    removed: bool = False  #: out of the issue; its words are kept
     # What the story adds, joined when read
     story_public_id: str = ""
     story_kind: Literal["news", "note", "own"] = "news"
