@@ -57,6 +57,7 @@ from pipeline.model.people import (
     Contact,
     ImportRow,
     ImportTally,
+    Standing,
     Suppression,
     SuppressionReason,
 )
@@ -308,7 +309,13 @@ class PeopleTable(Protocol):
         """All evidence, latest first: (basis, recorded at, by whom)."""
         ...
 
-    def suppressions(self, contact_id: int) -> Sequence[Suppression]: ...
+    def suppressions(self, contact_id: int) -> Sequence[Suppression]:
+        """In force, latest first."""
+        ...
+
+    def standing(self, contact_id: int) -> Standing:
+        """Pause, hold and chosen newsletters of one contact."""
+        ...
 
     def candidates(
         self,
@@ -347,7 +354,11 @@ class PeopleTable(Protocol):
         ...
 
     def told(self, contact_id: int) -> Sequence[Mapping[str, Any]]:
-        """What this contact was told, through what, when."""
+        """What this contact was told, latest first.
+
+        Shape: story (public id) and title, or service (key); through (letter, forward, call
+               …), issue (ref or ""), state (of the delivery, or ""), at
+        """
         ...
 
     def told_of(self, story_ids: Sequence[int]) -> Mapping[int, frozenset[int]]:
@@ -558,7 +569,10 @@ class SalesTable(Protocol):
     ) -> Sequence[AccountCoverage]: ...
 
     def beats_between(self, constellation: str, start: date, end: date) -> tuple[int, int]:
-        """(kept, planned) beats of the constellation's newsletters."""
+        """(kept, planned) beats of the constellation's newsletters; `end` is left out.
+
+        A beat that the rhythm itself skipped was never promised and counts in neither.
+        """
         ...
 
 

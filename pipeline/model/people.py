@@ -57,6 +57,16 @@ class Suppression:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What one contact's letters wait for, and which newsletters they chose."""
+
+    paused_until: date | None = None
+    hold: str = ""  #: why the account owner holds letters back
+    held_by: str = ""  #: staff key
+    subscriptions: tuple[tuple[str, bool], ...] = ()  #: (newsletter key, wanted or not)
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A contact of the constellation with everything the audience rule asks about."""
 
@@ -114,3 +124,4 @@ class ImportTally:
     columns: tuple[tuple[str, str], ...] = field(
         default=()
     )  #: (header as written, what it was taken for)
+    remarks: tuple[RowProblem, ...] = ()  #: rows that were taken without one of their cells

@@ -2,48 +2,215 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+)
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-BUSY_TIMEOUT_MS = 30_000
+from pipeline.errors import AsterismError, BadInput, Conflict, Down
+
+#: How long a writer waits for another one before it gives up.
+WAIT_S = 30.0
+CONNECT_S = 10
 
 
-def connect(url: str, *, writes: bool) -> sa.Engine:
-    """An engine for SQLite or PostgreSQL.
+def connect(url: str, *, writes: bool, wait_s: float = WAIT_S) -> sa.Engine:
+    """An engine for SQLite or PostgreSQL; nothing is opened yet.
 
     On SQLite every writing transaction begins IMMEDIATE: deferred ones fail when two
-    writers meet, however long they would wait.
+    writers meet, however long they would wait. A reading engine refuses to write.
 
+    Units:  wait_s, seconds to wait for a lock
+    Raises: BadInput (an address that is none, or a database we do not speak to)
     Source: https://sqlite.org/lang_transaction.html (BEGIN IMMEDIATE), /wal.html
     """
-    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
-    if engine.dialect.name == "sqlite":
-        _sqlite_rules(engine, writes=writes)
+    backend = _parsed(url).get_backend_name()
+    if backend == "sqlite":
+        engine = sa.create_engine(url)
+        _sqlite_rules(engine, writes=writes, wait_ms=round(wait_s * 1000))
+        return engine
+    try:
+        engine = sa.create_engine(
+            url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_S}
+        )
+    except ModuleNotFoundError as error:
+        raise BadInput(
+            "ASTERISM_DATABASE_URL names PostgreSQL, and its driver is not installed.",
+            'Install it with: pip install "asterism[postgres]"',
+        ) from error
+    _postgres_rules(engine, writes=writes, wait_ms=round(wait_s * 1000))
     return engine
 
 
 def make_room(url: str) -> None:
-    """The folder that a SQLite file is to lie in."""
-    database = sa.make_url(url)
+    """The folder that a SQLite file is to lie in.
+
+    Raises: BadInput, Down when the folder cannot be made
+    """
+    database = _parsed(url)
     if database.get_backend_name() == "sqlite" and database.database:
-        Path(database.database).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(database.database).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Down(
+                f"The folder of the database cannot be made: {error.strerror}: {folder}",
+                "Give yourself the right to write there, or set ASTERISM_DATABASE_URL.",
+            ) from error
 
 
-def _sqlite_rules(engine: sa.Engine, *, writes: bool) -> None:
+@contextmanager
+def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction: committed at the end, rolled back on any exception.
+
+    Raises: Down (locked, full, away, not a database), Conflict (somebody wrote the same
+            thing at the same moment), BadInput (a value that no column holds); what else
+            the block raises goes through as it is
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (DBAPIError, NoConnectionFree) as error:
+        raise in_plain_words(error) from error
+
+
+def in_plain_words(error: DBAPIError | NoConnectionFree) -> AsterismError:
+    """A database's exception as one that an operator can act on."""
+    if isinstance(error, NoConnectionFree):
+        return Down("No connection to the database came free.", "Try again in a moment.")
+    line = _first_line(error)
+    if isinstance(error, IntegrityError):
+        return Conflict(
+            f"The database refused a row that does not fit the others: {line}",
+            "Nothing was changed. If another program was writing at this moment, run it again.",
+        )
+    if isinstance(error, DataError):
+        return BadInput(
+            f"A value does not fit into the database: {line}",
+            "Nothing was changed. Shorten or mend what was given.",
+        )
+    for words, (message, hint) in _PLAIN:
+        if any(word in line.lower() for word in words):
+            return Down(message.format(line=line), hint)
+    return Down(f"The database does not answer: {line}", "Check ASTERISM_DATABASE_URL.")
+
+
+#: (words in the database's own message, (what happened, what to do)); the first hit counts.
+_PLAIN: tuple[tuple[tuple[str, ...], tuple[str, str]], ...] = (
+    (
+        ("database is locked", "lock timeout", "deadlock detected"),
+        (
+            "The database is locked by another program.",
+            "Close what holds it open (a database browser, a backup) and run the command again; "
+            "nothing was changed.",
+        ),
+    ),
+    (
+        ("is full", "no space left", "disk full"),
+        (
+            "The disk with the database is full.",
+            "Make room and run the command again; nothing of it was changed.",
+        ),
+    ),
+    (
+        ("not a database", "malformed"),
+        (
+            "The database file is damaged, or is no database at all.",
+            "Put back a copy, or move the file away to begin with an empty database; it is named "
+            "by ASTERISM_DATABASE_URL (output/asterism.db when that is not set).",
+        ),
+    ),
+    (
+        ("readonly database", "read-only transaction", "permission denied", "unable to open"),
+        (
+            "The database may not be opened or written here: {line}",
+            "Look who owns the file and its folder, and which rights they have; nothing was "
+            "changed.",
+        ),
+    ),
+    (
+        ("no such table", "no such column", "undefinedtable", "undefinedcolumn"),
+        (
+            "The database has another shape than this program expects: {line}",
+            "Run `asterism check`, which brings it up to date, or install the newer program.",
+        ),
+    ),
+    (
+        ("disk i/o error",),
+        (
+            "The disk with the database does not take or give data: {line}",
+            "Look whether the disk is full or failing; nothing of this command was changed.",
+        ),
+    ),
+)
+
+
+def _first_line(error: DBAPIError) -> str:
+    """What the driver said, without the statement and its values: those hold addresses."""
+    cause = error.orig
+    kind = type(cause).__name__
+    said = str(cause).strip().splitlines()
+    return f"{said[0] if said else kind}" + (f" ({kind})" if kind.startswith("Undefined") else "")
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() in ("sqlite", "postgresql"):
+            parsed.get_dialect()
+            if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+                raise BadInput("ASTERISM_DATABASE_URL names no file for SQLite.", _ADDRESS_HINT)
+            return parsed
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise BadInput("ASTERISM_DATABASE_URL is no database address.", _ADDRESS_HINT) from error
+    raise BadInput(
+        f"ASTERISM_DATABASE_URL names {parsed.get_backend_name()}, which we do not speak.",
+        _ADDRESS_HINT,
+    )
+
+
+_ADDRESS_HINT = (
+    "Give a path for SQLite, or postgresql+psycopg://user@host/name; without it the "
+    "database lies in output/asterism.db."
+)
+
+
+def _sqlite_rules(engine: sa.Engine, *, writes: bool, wait_ms: int) -> None:
+    pragmas = [f"busy_timeout = {wait_ms}", "foreign_keys = ON"]
+    pragmas += ["journal_mode = WAL", "synchronous = FULL"] if writes else ["query_only = ON"]
+
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we begin transactions ourselves
-        for pragma in (
-            f"busy_timeout = {BUSY_TIMEOUT_MS}",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-        ):
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgres_rules(engine: sa.Engine, *, writes: bool, wait_ms: int) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.autocommit = True
+        connection.execute(f"SET lock_timeout = {wait_ms}")
+        connection.autocommit = False
+
+    if not writes:
+
+        @event.listens_for(engine, "begin")
+        def on_begin(connection: sa.Connection) -> None:
+            # a reader sees one instant, as it does on SQLite
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

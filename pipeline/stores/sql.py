@@ -9,17 +9,18 @@ from contextlib import contextmanager
 from functools import cached_property
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError
 
-from pipeline.errors import Down
+from pipeline.errors import Conflict
 from pipeline.stores.catalog import SqlCatalog
 from pipeline.stores.deliveries import SqlDeliveries
-from pipeline.stores.engine import connect, make_room
+from pipeline.stores.engine import WAIT_S, connect, make_room, transaction
+from pipeline.stores.insert import insert_once
 from pipeline.stores.letters import SqlLetters
 from pipeline.stores.log import SqlLog
 from pipeline.stores.news import SqlNews
 from pipeline.stores.people import SqlPeople
 from pipeline.stores.sales import SqlSales
+from pipeline.stores.schema import meta
 from pipeline.stores.snippets import SqlSnippets
 from pipeline.stores.stories import SqlStories
 
@@ -27,9 +28,9 @@ from pipeline.stores.stories import SqlStories
 class SqlTables:
     """The tables, seen through one connection."""
 
-    def __init__(self, connection: sa.Connection, secret: bytes) -> None:
+    def __init__(self, connection: sa.Connection, address_key: bytes) -> None:
         self._connection = connection
-        self._secret = secret
+        self._address_key = address_key
 
     @cached_property
     def catalog(self) -> SqlCatalog:
@@ -45,7 +46,7 @@ class SqlTables:
 
     @cached_property
     def people(self) -> SqlPeople:
-        return SqlPeople(self._connection, self._secret)
+        return SqlPeople(self._connection, self._address_key)
 
     @cached_property
     def letters(self) -> SqlLetters:
@@ -57,7 +58,7 @@ class SqlTables:
 
     @cached_property
     def deliveries(self) -> SqlDeliveries:
-        return SqlDeliveries(self._connection, self._secret)
+        return SqlDeliveries(self._connection, self._address_key)
 
     @cached_property
     def sales(self) -> SqlSales:
@@ -71,52 +72,48 @@ class SqlTables:
 class SqlStore:
     """The store on SQLite or PostgreSQL; the same code on both."""
 
-    def __init__(self, url: str, secret: bytes) -> None:
+    def __init__(self, url: str, secret: bytes, *, wait_s: float = WAIT_S) -> None:
+        """`wait_s`: how long a writer waits for another one before it gives up."""
         make_room(url)
-        self._secret = hmac.new(secret, b"address-hash", hashlib.sha256).digest()
-        self._readers = connect(url, writes=False)
-        self._writers = connect(url, writes=True)
+        self._address_key = hmac.new(secret, b"address-hash", hashlib.sha256).digest()
+        self._fingerprint = hmac.new(secret, b"fingerprint", hashlib.sha256).hexdigest()[:32]
+        self._readers = connect(url, writes=False, wait_s=wait_s)
+        self._writers = connect(url, writes=True, wait_s=wait_s)
 
     @contextmanager
     def read(self) -> Iterator[SqlTables]:
-        with self._transaction(self._readers) as tables:
-            yield tables
+        """A transaction that sees one instant and cannot write."""
+        with transaction(self._readers) as connection:
+            yield SqlTables(connection, self._address_key)
 
     @contextmanager
     def write(self) -> Iterator[SqlTables]:
-        with self._transaction(self._writers) as tables:
-            yield tables
+        """A transaction that may write; rolled back on any exception."""
+        with transaction(self._writers) as connection:
+            yield SqlTables(connection, self._address_key)
+
+    def check_secret(self) -> None:
+        """Hold the secret against the one that this database was first used with.
+
+        With another secret every address hash would be another one: who has left would
+        be mailed again. The first call writes the fingerprint.
+
+        Raises: Conflict, Down
+        """
+        name = "secret_fingerprint"
+        with transaction(self._readers) as connection:
+            known = connection.scalar(sa.select(meta.c.value).where(meta.c.name == name))
+        if known is None:
+            with transaction(self._writers) as connection:
+                insert_once(connection, meta, {"name": name, "value": self._fingerprint})
+                known = connection.scalar(sa.select(meta.c.value).where(meta.c.name == name))
+        if not hmac.compare_digest(str(known), self._fingerprint):
+            raise Conflict(
+                "This database was made with another secret; one database is one workspace.",
+                "Put the old ASTERISM_SECRET (or output/secret) back. With a new one we would "
+                "no longer know who has left.",
+            )
 
     def close(self) -> None:
         self._readers.dispose()
         self._writers.dispose()
-
-    @contextmanager
-    def _transaction(self, engine: sa.Engine) -> Iterator[SqlTables]:
-        try:
-            with engine.begin() as connection:
-                yield SqlTables(connection, self._secret)
-        except OperationalError as error:
-            raise Down(*_plain(error)) from error
-
-
-def _plain(error: DBAPIError) -> tuple[str, str]:
-    """(what happened, what to do) in words an operator reads."""
-    text = str(error.orig).lower()
-    if "locked" in text:
-        return (
-            "The database is locked by another program.",
-            "Close what holds it open (a database browser, a backup) and run the command again; "
-            "nothing was changed.",
-        )
-    if "full" in text:
-        return (
-            "The disk with the database is full.",
-            "Make room and run the command again; nothing of it was changed.",
-        )
-    if "no such table" in text or "no such column" in text:
-        return (
-            "The database is older or newer than this program.",
-            "Run `asterism check`, which brings it up to date, or install the newer program.",
-        )
-    return (f"The database does not answer: {error.orig}", "Check ASTERISM_DATABASE_URL.")

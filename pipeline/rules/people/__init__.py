@@ -1,0 +1,1 @@
+"""Rules about people: their addresses, and the files they arrive in."""

@@ -1,0 +1,19 @@
+"""Inserts that leave alone what is there already, spelled for either database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def insert_once(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> bool:
+    """Write a row unless one with the same unique values stands; whether it was written.
+
+    Source: ON CONFLICT DO NOTHING, the same on SQLite and PostgreSQL, partial indexes too
+    """
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    result = connection.execute(make(table).values(**row).on_conflict_do_nothing())
+    return result.rowcount == 1
