@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from fractions import Fraction
+from typing import Any
 
 from pipeline.model.catalog import (
     Account,
@@ -19,6 +20,8 @@ from pipeline.model.catalog import (
     Staff,
     Word,
 )
+from pipeline.model.letters import Issue, Snippet
+from pipeline.model.people import Basis, Candidate, Contact
 
 SECRET = b"a secret of thirty-two bytes or more, only for tests"
 NOW = datetime(2027, 3, 8, 9, 0, tzinfo=UTC)  # a Monday
@@ -99,3 +102,72 @@ CATALOG = Catalog(
     constellations=(FERRIES,),
     digest="ferries-1",
 )  # fmt: skip
+
+
+# ── small letters and people ─────────────────────────────────────────────────────────────
+
+BEAT = date(2027, 3, 11)  # the Thursday after NOW
+DUE = datetime(2027, 3, 11, 6, 30, tzinfo=UTC)  # 7:30 in Oslo
+
+ISSUE = Issue(
+    id=1,
+    public_id="issueaaaaaaaaaaaaaaaaaaaaa",
+    newsletter_key="ferry-weekly",
+    constellation_key="ferries",
+    number=9,
+    beat_on=BEAT,
+    due_at=DUE,
+    cut_off_at=datetime(2027, 3, 10, 6, 30, tzinfo=UTC),
+    deadline_at=datetime(2027, 3, 11, 2, 30, tzinfo=UTC),
+    state="draft",
+    subject="Who times the ferries",
+    preheader="Three berths, one clock, and nobody who winds it.",
+    theme="A week of waiting",
+    opening="{{greeting}}\n\nOne thread runs through the week (1).",
+)
+
+
+def snippet(story_id: int, **changes: Any) -> Snippet:
+    """A kept public story about nobody in particular."""
+    plain = Snippet(
+        id=100 + story_id,
+        public_id=f"snippet{story_id}",
+        issue_id=1,
+        story_id=story_id,
+        position=story_id,
+        section="main",
+        title=f"Quay {story_id} opens an hour earlier",
+        fact=f"Quay {story_id} takes cars from five in the morning.",
+        take=f"Who comes first to quay {story_id} waits longest.",
+        question=f"Who is awake at quay {story_id}?",
+        story_public_id=f"story{story_id}",
+        signal="place",
+        source_name="Coast Wire",
+        url=f"https://coastwire.example/{story_id}",
+        published_on=date(2027, 3, 5),
+    )
+    return replace(plain, **changes)
+
+
+def contact(id: int, account_key: str = "northline", **changes: Any) -> Contact:
+    """A person with an address of their own."""
+    plain = Contact(
+        id=id,
+        public_id=f"contact{id}",
+        account_key=account_key,
+        address=f"person{id}@{account_key}.example",
+        first_name="Ingrid",
+        last_name=f"Number{id}",
+        role="head of berths",
+    )
+    return replace(plain, **changes)
+
+
+CONSENT = Basis("consent", "asked for it at the Quay Days in Bergen", date(2026, 9, 3))
+
+
+def candidate(id: int, account_key: str = "northline", **changes: Any) -> Candidate:
+    """A contact whom nothing keeps from getting a letter."""
+    return replace(
+        Candidate(contact=contact(id, account_key), basis=CONSENT, suppression=None), **changes
+    )

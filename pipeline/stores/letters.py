@@ -10,8 +10,6 @@ from itertools import islice
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.model.letters import (
@@ -26,6 +24,7 @@ from pipeline.model.letters import (
     Verdict,
 )
 from pipeline.stores import schema
+from pipeline.stores.insert import insert_once
 
 EDITABLE = ("subject", "preheader", "theme", "opening")
 SHORTEST_REF = 4
@@ -49,24 +48,24 @@ class SqlLetters:
         )
         return {on: cast(BeatState, state) for on, state in rows}
 
-    def record_beat(
-        self, newsletter: str, beat: Beat, state: BeatState, reason: str = ""
-    ) -> None:
-        postgres = self._connection.dialect.name == "postgresql"
-        insert = (postgres_insert if postgres else sqlite_insert)(schema.beats).values(
-            newsletter_id=self._newsletter_id(newsletter),
-            beat_on=beat.on,
-            planned_on=beat.planned_on,
-            due_at=beat.due_at,
-            state=state,
-            reason=reason,
-        )
-        self._connection.execute(
-            insert.on_conflict_do_update(
-                index_elements=["newsletter_id", "beat_on"],
-                set_={"state": state, "reason": reason},
+    def record_beat(self, newsletter: str, beat: Beat, state: BeatState, reason: str = "") -> None:
+        row = {
+            "newsletter_id": self._newsletter_id(newsletter),
+            "beat_on": beat.on,
+            "planned_on": beat.planned_on,
+            "due_at": beat.due_at,
+            "state": state,
+            "reason": reason,
+        }
+        if not insert_once(self._connection, schema.beats, row):
+            self._connection.execute(
+                sa.update(schema.beats)
+                .where(
+                    schema.beats.c.newsletter_id == row["newsletter_id"],
+                    schema.beats.c.beat_on == beat.on,
+                )
+                .values(state=state, reason=reason)
             )
-        )
 
     # ── issues ───────────────────────────────────────────────────────────────────────────
 
@@ -376,9 +375,7 @@ class SqlLetters:
             _issues().where(schema.issues.c.public_id.startswith(ref, autoescape=True)).limit(2)
         ).all()
         if len(rows) > 1:
-            raise BadInput(
-                f"More than one issue begins with “{ref}”.", "Give more of its letters."
-            )
+            raise BadInput(f"More than one issue begins with “{ref}”.", "Give more of its letters.")
         return _issue(rows[0]) if rows else None
 
 

@@ -1,0 +1,215 @@
+"""The competitor wall: which wording reaches whom, and what a general wording may not hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.rules.letters.wall import (
+    betrayals,
+    may_enter,
+    numbered,
+    parts,
+    tells_customer,
+    told,
+    travels,
+    why_left_out,
+    wording_for,
+)
+from tests.builders import FERRIES, snippet
+
+NORTHLINE, SKAGEN, BLUE = FERRIES.accounts
+
+ABOUT_NORTHLINE = snippet(1, about=("northline",))
+REWORDED = replace(ABOUT_NORTHLINE, own_wording="Your quay.\n\nWe say it waits.")
+CONFIDENCE = snippet(2, learnt_from="northline", is_public=False, published_on=None, url="")
+CLEARED = replace(
+    CONFIDENCE, general_wording="# A lesson\nWait less.\n\nIt pays.", cleared_by="liv"
+)
+
+
+@pytest.mark.parametrize(
+    ("kept", "account", "wording"),
+    [
+        (snippet(1), "northline", "plain"),
+        (snippet(1), "", "plain"),
+        (ABOUT_NORTHLINE, "blue-strait", "plain"),
+        (ABOUT_NORTHLINE, "", "plain"),
+        (ABOUT_NORTHLINE, "northline", None),
+        (REWORDED, "northline", "own"),
+        (REWORDED, "blue-strait", "plain"),
+        (CONFIDENCE, "northline", None),
+        (CONFIDENCE, "blue-strait", None),
+        (CONFIDENCE, "", None),
+        (replace(CONFIDENCE, own_wording="You said so."), "northline", "own"),
+        (replace(CONFIDENCE, own_wording="You said so."), "blue-strait", None),
+        (CLEARED, "blue-strait", "general"),
+        (CLEARED, "northline", None),
+        (CLEARED, "", None),
+        (replace(CLEARED, cleared_by=""), "blue-strait", None),
+        (replace(CLEARED, general_wording="  "), "blue-strait", None),
+        (snippet(3, story_kind="note", is_public=False), "blue-strait", None),
+        (snippet(3, story_kind="note", is_public=False), "", None),
+    ],
+)
+def test_each_account_reads_its_own_wording(kept, account, wording):
+    assert wording_for(kept, account) == wording
+
+
+def test_a_story_marked_public_and_learnt_from_somebody_is_a_confidence():
+    kept = replace(CONFIDENCE, is_public=True)
+    assert wording_for(kept, "blue-strait") is None
+    assert may_enter(kept)
+    assert not travels(kept)
+
+
+def test_a_confidence_about_a_third_account_never_shows_it_the_own_wording():
+    """The own wording of what Northline said is for Northline, also when it speaks of Blue."""
+    kept = replace(CONFIDENCE, about=("blue-strait",), own_wording="As you told us.")
+    assert wording_for(kept, "blue-strait") is None
+    assert wording_for(kept, "northline") == "own"
+
+
+def test_the_reason_for_leaving_out_is_told():
+    assert why_left_out(ABOUT_NORTHLINE, "northline").startswith("about them")
+    assert why_left_out(CONFIDENCE, "blue-strait") == "in confidence"
+    assert "neither public" in why_left_out(snippet(3, is_public=False), "blue-strait")
+
+
+def test_the_own_wording_stands_under_its_label_and_asks_nothing():
+    story = told(REWORDED, "own", 1, "en")
+    assert (story.signal, story.fact, story.take) == (
+        "You in the news",
+        "Your quay.",
+        "We say it waits.",
+    )
+    assert story.title == REWORDED.title
+    assert story.question == ""
+    assert story.url == REWORDED.url
+
+
+def test_a_general_wording_takes_nothing_from_the_confidence():
+    dated = replace(CLEARED, url="https://secret.example/", source_name="Visit", signal="deal")
+    story = told(dated, "general", 2, "en")
+    assert (story.title, story.fact, story.take) == ("A lesson", "Wait less.", "It pays.")
+    assert (story.question, story.source_name, story.url, story.published_on) == ("", "", "", None)
+    assert "deal" not in story.signal.lower()
+    assert story.sales_note == ""
+
+
+def test_a_general_wording_without_a_title_gets_a_neutral_one():
+    story = told(replace(CLEARED, general_wording="Wait less."), "general", 2, "de")
+    assert story.title == "Was wir hören"
+    assert CONFIDENCE.title not in story.title
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("", ("", "", "")),
+        ("One.", ("", "One.", "")),
+        ("# Head\n\nOne.\n  \nTwo.\n\nThree.", ("Head", "One.", "Two.\n\nThree.")),
+        ("## Only a head", ("Only a head", "", "")),
+    ],
+)
+def test_a_wording_falls_into_title_fact_and_take(written, read):
+    assert parts(written) == read
+
+
+def test_no_number_is_missing_where_a_confidence_stands():
+    kept = (
+        replace(CONFIDENCE, story_id=1, position=1),
+        snippet(2),
+        replace(CLEARED, story_id=3, position=3),
+        snippet(4, section="noted"),
+        snippet(5),
+        snippet(6, is_public=False),
+    )
+    assert [(number, s.story_id) for number, s in numbered(kept)] == [
+        (1, 2), (2, 5), (3, 3), (4, 1), (0, 4),
+    ]  # fmt: skip
+
+
+STORIES = st.builds(
+    lambda id, **fields: snippet(id, **fields),
+    st.integers(1, 50),
+    section=st.sampled_from(["main", "noted"]),
+    about=st.lists(st.sampled_from(["northline", "skagen-ruter"]), unique=True).map(tuple),
+    learnt_from=st.sampled_from(["", "", "northline", "blue-strait"]),
+    is_public=st.booleans(),
+    own_wording=st.sampled_from(["", "You."]),
+    general_wording=st.sampled_from(["", "All."]),
+    cleared_by=st.sampled_from(["", "liv"]),
+)
+
+
+@given(STORIES, st.sampled_from(["northline", "skagen-ruter", "blue-strait", ""]))
+def test_the_wall_holds_for_every_mix(kept, account):
+    wording = wording_for(kept, account)
+    if kept.learnt_from and account != kept.learnt_from:
+        assert wording in (None, "general")
+        assert wording is None or (kept.cleared_by and account)
+    if wording == "own":
+        assert account in (*kept.about, kept.learnt_from)
+    if wording == "plain":
+        assert kept.is_public
+        assert not kept.learnt_from
+        assert account not in kept.about
+    if not kept.is_public and not kept.learnt_from:
+        assert wording is None
+
+
+@given(st.lists(STORIES, max_size=8, unique_by=lambda s: s.story_id))
+def test_rivals_and_the_web_read_numbers_without_a_gap(kept):
+    main = [(n, s) for n, s in numbered(kept) if n]
+    assert [n for n, _ in main] == list(range(1, len(main) + 1))
+    public = [n for n, s in main if not s.learnt_from]
+    assert public == list(range(1, len(public) + 1))
+    travelling = [n for n, s in main if travels(s)]
+    assert travelling == list(range(1, len(travelling) + 1))
+
+
+# ── what betrays ─────────────────────────────────────────────────────────────────────────
+
+TOLD = replace(
+    CONFIDENCE,
+    fact="In March Northline drops 14 of its 61 berths; Solveig Aas signs on 3 May.",
+    take="The figure is 2,400 cars.",
+)
+
+
+@pytest.mark.parametrize(
+    ("wording", "found"),
+    [
+        ("A firm drops berths.", ()),
+        ("northline drops berths.", ("the name Northline",)),
+        ("NORTHLINE FERRIES drops berths.", ("the name Northline", "the name Northline Ferries")),
+        ("See northline.example.", ("the name Northline", "the name northline.example")),
+        ("One that fears Polar  Link.", ("the name Polar Link",)),
+        ("Mrs Aas signs.", ("the name Aas",)),
+        ("Somebody drops 14.", ("the figure 14",)),
+        ("About 2400 cars.", ("the figure 2400",)),
+        ("It comes in march.", ("the date march",)),
+        ("They may drop some.", ()),
+        ("Thirteen, and 15.", ()),
+    ],
+)  # fmt: skip
+def test_names_figures_and_dates_betray(wording, found):
+    kept = replace(TOLD, general_wording=wording)
+    assert set(betrayals(kept, NORTHLINE, ["Aas"])) == set(found)
+
+
+def test_a_confidence_of_a_vanished_account_cannot_be_cleared():
+    assert betrayals(replace(TOLD, general_wording="Fine."), None)
+
+
+def test_saying_that_somebody_is_our_customer_is_noticed():
+    told_here = "We timed berths. Skagen Ruter, our client since May, waits less. Blue is calm."
+    assert [n.account for n in tells_customer(told_here, FERRIES.accounts)] == ["Skagen Ruter"]
+    allowed = (replace(SKAGEN, may_be_named=True), NORTHLINE)
+    assert tells_customer(told_here, allowed) == ()
+    assert tells_customer("Skagen Ruter buys a ferry.", FERRIES.accounts) == ()
+    assert tells_customer("Northline is our customer.", FERRIES.accounts) == ()
