@@ -21,6 +21,7 @@ from pipeline.model.letters import (
     DeliveryState,
     EditionKind,
     Envelope,
+    Heard,
     Issue,
     IssueState,
     LetterStory,
@@ -514,7 +515,7 @@ class DeliveriesTable(Protocol):
         ...
 
     def due(self, now: datetime) -> Sequence[int]:
-        """Ids of issues with deliveries that may go out now."""
+        """Ids of issues with copies that may go out now, or with nothing left but to close them."""
         ...
 
     def claim(
@@ -546,6 +547,20 @@ class DeliveriesTable(Protocol):
 
     def next_due(self, now: datetime) -> datetime | None:
         """When the next copy of an issue that goes out may be taken; None: none is waiting."""
+        ...
+
+    def holders(self) -> Sequence[str]:
+        """Who holds claimed or attempting rows."""
+        ...
+
+    def end_leases(self, owner: str, now: datetime) -> int:
+        """What this owner holds may be taken by others from now on; how many rows."""
+        ...
+
+    def hear(
+        self, public_id: str, news: Heard, detail: str, now: datetime
+    ) -> DeliveryState | None:
+        """Take in what the world tells of a copy; its state after that, None for no such copy."""
         ...
 
     def counts(self, issue_id: int) -> Mapping[tuple[Purpose, DeliveryState], int]: ...

@@ -286,6 +286,9 @@ class Envelope:
 
 SendOutcome = Literal["accepted", "refused", "deferred", "unknown"]
 
+#: What the world tells of a copy, whenever it gets round to it.
+Heard = Literal["accepted", "refused", "delivered", "bounced", "complained"]
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

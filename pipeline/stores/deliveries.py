@@ -1,11 +1,509 @@
-"""(being built)"""
+"""The ledger: every copy of every issue, who holds it, and all that became of it."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, cast
+
 import sqlalchemy as sa
+
+from pipeline.model.letters import (
+    Delivery,
+    DeliveryState,
+    Heard,
+    PlannedDelivery,
+    Purpose,
+    Receipt,
+)
+from pipeline.model.people import EVERYWHERE
+from pipeline.rules.letters import ledger
+from pipeline.stores.planning import Planner, note, untell
+from pipeline.stores.schema import (
+    contacts,
+    deliveries,
+    delivery_events,
+    holds,
+    issues,
+    newsletters,
+    pauses,
+    subscriptions,
+    suppressions,
+    told,
+    touches,
+)
+
+#: Only these issues go out.
+GOING = ("scheduled", "sending")
+
+#: A copy in one of these has not begun to leave.
+STOPPABLE = ("planned", "deferred", "claimed")
+
+#: Somebody has these in hand.
+HELD = ("claimed", "attempting")
+
+PAGE = 1000
 
 
 class SqlDeliveries:
+    """Fits `DeliveriesTable`. All of it works on many rows at once."""
+
     def __init__(self, connection: sa.Connection, secret: bytes) -> None:
         self._connection = connection
         self._secret = secret
+
+    # ── plan and take back ───────────────────────────────────────────────────────────────
+
+    def plan(
+        self,
+        issue_id: int,
+        rows: Iterable[PlannedDelivery],
+        variant_ids: Mapping[str, int],
+        now: datetime,
+    ) -> int:
+        """Write planned rows; how many are new, or planned again with other contents.
+
+        A copy that has left, or is on its way, stays as it is, and so does a row that is
+        planned with the same contents. An address gets one copy: a second recipient of it
+        is withheld as `same_address`.
+        """
+        return Planner(self._connection, self._secret, issue_id, variant_ids, now).plan(rows)
+
+    def withhold_planned(self, issue_id: int, reason: str, now: datetime) -> int:
+        """Everything of this issue that has not begun to leave, claimed rows too.
+
+        Whoever holds a claimed row finds out when it wants to begin.
+        """
+        rows = self._connection.execute(
+            sa.update(deliveries)
+            .where(deliveries.c.issue_id == issue_id, deliveries.c.state.in_(STOPPABLE))
+            .values(state="withheld", reason=reason, claimed_by="", lease_until=None)
+            .returning(deliveries.c.id)
+        ).all()
+        ids = [row.id for row in rows]
+        for page in _pages(ids):
+            untell(self._connection, page)
+            note(self._connection, [(id_, "withheld", reason) for id_ in page], now)
+        return len(ids)
+
+    # ── what is due ──────────────────────────────────────────────────────────────────────
+
+    def due(self, now: datetime) -> Sequence[int]:
+        """Ids of issues with something to do now, the longest due first.
+
+        Some have copies that may go out; of some the last copy has settled, and whoever
+        settled it did not live to close the issue.
+        """
+        copies = sa.exists().where(deliveries.c.issue_id == issues.c.id)
+        return self._connection.scalars(
+            sa.select(issues.c.id)
+            .where(
+                issues.c.state.in_(GOING),
+                sa.or_(
+                    copies.where(_may_be_taken(now)),
+                    sa.and_(
+                        issues.c.due_at <= now, ~copies.where(deliveries.c.state.in_(ledger.OPEN))
+                    ),
+                ),
+            )
+            .order_by(issues.c.due_at, issues.c.id)
+        ).all()
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """When the next copy may be taken: its due time, a new attempt, or the end of a lease."""
+        earliest = [
+            self._connection.scalar(
+                sa.select(sa.func.min(when))
+                .select_from(deliveries.join(issues))
+                .where(issues.c.state.in_(GOING), deliveries.c.state.in_(states))
+            )
+            for states, when in (
+                (("planned",), deliveries.c.due_at),
+                (("deferred",), deliveries.c.next_attempt_at),
+                (HELD, deliveries.c.lease_until),
+            )
+        ]
+        return min((max(at, now) for at in earliest if at is not None), default=None)
+
+    def holders(self) -> Sequence[str]:
+        """Who holds claimed or attempting rows."""
+        return self._connection.scalars(
+            sa.select(deliveries.c.claimed_by)
+            .where(deliveries.c.state.in_(HELD))
+            .distinct()
+            .order_by(deliveries.c.claimed_by)
+        ).all()
+
+    def end_leases(self, owner: str, now: datetime) -> int:
+        """What this owner holds may be taken by others from now on; how many rows."""
+        done = self._connection.execute(
+            sa.update(deliveries)
+            .where(deliveries.c.state.in_(HELD), deliveries.c.claimed_by == owner)
+            .values(lease_until=now)
+        )
+        return done.rowcount
+
+    # ── claim, begin, settle ─────────────────────────────────────────────────────────────
+
+    def claim(
+        self, issue_id: int, owner: str, lease_until: datetime, now: datetime, limit: int
+    ) -> Sequence[Delivery]:
+        """Take up to `limit` rows that are due, and those whose holder let the lease run out.
+
+        Who must not be mailed is withheld in the same breath; empty only when nothing is
+        left to take. The fence grows with each claim.
+        """
+        while rows := self._takeable(issue_id, now, limit):
+            free = [row for row in rows if not _kept_back(row)]
+            self._withhold([(row.id, _kept_back(row)) for row in rows if _kept_back(row)], now)
+            if free:
+                return self._take(free, owner, lease_until)
+        return ()
+
+    def _takeable(self, issue_id: int, now: datetime, limit: int) -> Sequence[sa.Row[Any]]:
+        """Rows that may be taken, with all that could speak against it."""
+        hashes = (deliveries.c.address_hash, contacts.c.address_hash)
+        everywhere = suppressions.c.scope == EVERYWHERE
+        this = sa.and_(suppressions.c.scope == newsletters.c.key, deliveries.c.purpose == "letter")
+        suppressed = (
+            sa.select(sa.func.min(suppressions.c.reason))
+            .where(
+                suppressions.c.lifted_at.is_(None),
+                suppressions.c.address_hash.in_(hashes),
+                sa.or_(everywhere, this),
+            )
+            .scalar_subquery()
+        )
+        paused = sa.exists().where(
+            pauses.c.contact_id == deliveries.c.contact_id,
+            pauses.c.lifted_at.is_(None),
+            pauses.c.until_on > now.date(),
+        )
+        held = sa.exists().where(
+            holds.c.contact_id == deliveries.c.contact_id, holds.c.lifted_at.is_(None)
+        )
+        unsubscribed = sa.exists().where(
+            subscriptions.c.contact_id == deliveries.c.contact_id,
+            subscriptions.c.newsletter_id == issues.c.newsletter_id,
+            subscriptions.c.subscribed.is_(False),
+        )
+        return self._connection.execute(
+            sa.select(
+                deliveries,
+                contacts.c.address.label("contact_address"),
+                contacts.c.invalid,
+                contacts.c.retired_at,
+                suppressed.label("suppressed"),
+                paused.label("paused"),
+                held.label("held"),
+                unsubscribed.label("unsubscribed"),
+            )
+            .join(issues, issues.c.id == deliveries.c.issue_id)
+            .join(newsletters, newsletters.c.id == issues.c.newsletter_id)
+            .join(contacts, contacts.c.id == deliveries.c.contact_id, isouter=True)
+            .where(deliveries.c.issue_id == issue_id, issues.c.state.in_(GOING), _may_be_taken(now))
+            .order_by(deliveries.c.id)
+            .limit(limit)
+            .with_for_update(of=deliveries, skip_locked=True)
+        ).all()
+
+    def _take(
+        self, rows: Sequence[sa.Row[Any]], owner: str, lease_until: datetime
+    ) -> Sequence[Delivery]:
+        self._connection.execute(
+            sa.update(deliveries)
+            .where(deliveries.c.id.in_([row.id for row in rows]))
+            .values(
+                state="claimed",
+                claimed_by=owner,
+                lease_until=lease_until,
+                fence=deliveries.c.fence + 1,
+                reason="",
+            )
+        )
+        return [
+            replace(_delivery(row), state="claimed", fence=row.fence + 1, reason="") for row in rows
+        ]
+
+    def _withhold(self, rows: Sequence[tuple[int, str]], now: datetime) -> None:
+        if not rows:
+            return
+        self._connection.execute(
+            sa.update(deliveries).where(deliveries.c.id == sa.bindparam("row_id")),
+            [
+                {"row_id": id_, "state": "withheld", "reason": reason, "claimed_by": "",
+                 "lease_until": None}
+                for id_, reason in rows
+            ],
+        )  # fmt: skip
+        untell(self._connection, [id_ for id_, _ in rows])
+        note(self._connection, [(id_, "withheld", reason) for id_, reason in rows], now)
+
+    def attempting(self, given: Sequence[Delivery], now: datetime) -> Sequence[Delivery]:
+        """Write that these begin to leave, durable before a byte does; those still ours.
+
+        Their Message-IDs are written with it. A row that was stopped, or that somebody else
+        took after our lease ran out, is not among the result.
+        """
+        standing = self._locked([delivery.id for delivery in given])
+        ours = [
+            replace(delivery, state="attempting", attempts=standing[delivery.id].attempts + 1)
+            for delivery in given
+            if _is_held(standing.get(delivery.id), delivery, "claimed")
+        ]
+        if ours:
+            self._connection.execute(
+                sa.update(deliveries).where(deliveries.c.id == sa.bindparam("row_id")),
+                [
+                    {"row_id": delivery.id, "state": "attempting", "attempts": delivery.attempts,
+                     "message_id": delivery.message_id}
+                    for delivery in ours
+                ],
+            )  # fmt: skip
+        note(self._connection, [(delivery.id, "attempting", "") for delivery in ours], now)
+        return ours
+
+    def settle(
+        self, receipts: Sequence[tuple[Delivery, Receipt]], now: datetime
+    ) -> Mapping[str, int]:
+        """Write what the attempts came to; counts per state, and `stale` for lost leases."""
+        standing = self._locked([delivery.id for delivery, _ in receipts])
+        counts: Counter[str] = Counter()
+        settled: list[tuple[int, ledger.Settlement]] = []
+        for delivery, receipt in receipts:
+            row = standing.get(delivery.id)
+            if row is None or row.fence != delivery.fence:
+                counts["stale"] += 1
+                continue
+            settlement = _settlement(row, receipt, now)
+            counts[settlement.state] += 1
+            if settlement.state != row.state:
+                settled.append((row.id, settlement))
+        self._write(settled, now)
+        return counts
+
+    def hear(self, public_id: str, news: Heard, detail: str, now: datetime) -> DeliveryState | None:
+        """Take in what the world tells of a copy, whenever it does; its state after that.
+
+        None: there is no such copy.
+        """
+        row = self._connection.execute(
+            sa.select(deliveries).where(deliveries.c.public_id == public_id).with_for_update()
+        ).first()
+        if row is None:
+            return None
+        state = ledger.hear(row.state, news)
+        if state != row.state:
+            self._write([(row.id, ledger.Settlement(state, detail))], now)
+        else:
+            note(self._connection, [(row.id, news, detail)], now)
+        return state
+
+    def give_back(self, given: Sequence[Delivery], reason: str, now: datetime) -> int:
+        """Attempting rows that surely did not leave are planned again; how many.
+
+        The attempt does not count, and whoever held them can no longer settle them.
+        """
+        standing = self._locked([delivery.id for delivery in given])
+        ids = [
+            delivery.id
+            for delivery in given
+            if _is_held(standing.get(delivery.id), delivery, "attempting")
+        ]
+        if ids:
+            self._connection.execute(
+                sa.update(deliveries)
+                .where(deliveries.c.id.in_(ids))
+                .values(
+                    state="planned",
+                    reason=reason,
+                    claimed_by="",
+                    lease_until=None,
+                    attempts=deliveries.c.attempts - 1,
+                    fence=deliveries.c.fence + 1,
+                )
+            )
+        note(self._connection, [(id_, "planned", reason) for id_ in ids], now)
+        return len(ids)
+
+    def _locked(self, ids: Sequence[int]) -> Mapping[int, sa.Row[Any]]:
+        """Rows as they are now, and nobody else changes them until we are done."""
+        rows = self._connection.execute(
+            sa.select(deliveries)
+            .where(deliveries.c.id.in_(ids))
+            .order_by(deliveries.c.id)
+            .with_for_update()
+        )
+        return {row.id: row for row in rows}
+
+    def _write(self, settled: Sequence[tuple[int, ledger.Settlement]], now: datetime) -> None:
+        if not settled:
+            return
+        self._connection.execute(
+            sa.update(deliveries).where(deliveries.c.id == sa.bindparam("row_id")),
+            [
+                {"row_id": id_, "state": to.state, "reason": to.detail, "claimed_by": "",
+                 "lease_until": None, "next_attempt_at": to.next_attempt_at,
+                 "settled_at": None if to.state == "deferred" else now}
+                for id_, to in settled
+            ],
+        )  # fmt: skip
+        note(self._connection, [(id_, to.state, to.detail) for id_, to in settled], now)
+        untell(
+            self._connection,
+            [id_ for id_, to in settled if to.state in ("refused", "bounced")],
+        )
+        self._went_out([id_ for id_, to in settled if to.state in ledger.OUT], now)
+
+    def _went_out(self, ids: Sequence[int], now: datetime) -> None:
+        """A letter that left is a touch, once, and from now on its reader was told."""
+        rows = self._connection.execute(
+            sa.select(deliveries.c.id, deliveries.c.contact_id, contacts.c.account_id)
+            .join(contacts, contacts.c.id == deliveries.c.contact_id)
+            .join(touches, touches.c.delivery_id == deliveries.c.id, isouter=True)
+            .where(
+                deliveries.c.id.in_(ids),
+                deliveries.c.purpose == "letter",
+                touches.c.id.is_(None),
+            )
+        ).all()
+        if rows:
+            self._connection.execute(
+                sa.insert(touches),
+                [
+                    {"account_id": row.account_id, "contact_id": row.contact_id,
+                     "kind": "letter", "at": now, "delivery_id": row.id}
+                    for row in rows
+                ],
+            )  # fmt: skip
+            self._connection.execute(
+                sa.update(told)
+                .where(told.c.delivery_id.in_([row.id for row in rows]))
+                .values(at=now)
+            )
+
+    # ── read ─────────────────────────────────────────────────────────────────────────────
+
+    def in_doubt(self, now: datetime) -> Sequence[Delivery]:
+        """Attempting rows whose lease ran out: somebody died between sending and settling."""
+        return self._read(
+            sa.select(deliveries)
+            .where(deliveries.c.state == "attempting", deliveries.c.lease_until <= now)
+            .order_by(deliveries.c.id)
+        )
+
+    def counts(self, issue_id: int) -> Mapping[tuple[Purpose, DeliveryState], int]:
+        rows = self._connection.execute(
+            sa.select(deliveries.c.purpose, deliveries.c.state, sa.func.count())
+            .where(deliveries.c.issue_id == issue_id)
+            .group_by(deliveries.c.purpose, deliveries.c.state)
+        )
+        return {(cast(Purpose, purpose), cast(DeliveryState, state)): number
+                for purpose, state, number in rows}  # fmt: skip
+
+    def of_issue(self, issue_id: int) -> Iterator[Delivery]:
+        """In the order they were planned, a page at a time."""
+        last = 0
+        while page := self._read(
+            sa.select(deliveries)
+            .where(deliveries.c.issue_id == issue_id, deliveries.c.id > last)
+            .order_by(deliveries.c.id)
+            .limit(PAGE)
+        ):
+            yield from page
+            last = page[-1].id
+
+    def of_contact(self, contact_id: int) -> Sequence[Delivery]:
+        """Latest first."""
+        return self._read(
+            sa.select(deliveries)
+            .where(deliveries.c.contact_id == contact_id)
+            .order_by(deliveries.c.due_at.desc(), deliveries.c.id.desc())
+        )
+
+    def by_public_id(self, public_id: str) -> Delivery | None:
+        found = self._read(sa.select(deliveries).where(deliveries.c.public_id == public_id))
+        return found[0] if found else None
+
+    def history(self, delivery_id: int) -> Sequence[tuple[datetime, str, str]]:
+        """(when, state, detail), oldest first."""
+        rows = self._connection.execute(
+            sa.select(delivery_events.c.at, delivery_events.c.state, delivery_events.c.detail)
+            .where(delivery_events.c.delivery_id == delivery_id)
+            .order_by(delivery_events.c.id)
+        )
+        return [(row.at, row.state, row.detail) for row in rows]
+
+    def _read(self, query: sa.Select[Any]) -> Sequence[Delivery]:
+        return [_delivery(row) for row in self._connection.execute(query)]
+
+
+def _may_be_taken(now: datetime) -> sa.ColumnElement[bool]:
+    c = deliveries.c
+    return sa.or_(
+        sa.and_(c.state == "planned", c.due_at <= now),
+        sa.and_(c.state == "deferred", c.next_attempt_at <= now),
+        sa.and_(c.state == "claimed", c.lease_until <= now),
+    )
+
+
+def _kept_back(row: sa.Row[Any]) -> str:
+    """Why a row that is due must not go out after all; empty when it may."""
+    if row.suppressed:
+        return f"suppressed: {row.suppressed}"
+    if row.contact_id is None:
+        return ""
+    reasons = (
+        ("erased", not row.contact_address),
+        ("retired", row.retired_at is not None),
+        (f"invalid_address: {row.invalid}", row.invalid),
+        ("not_subscribed", row.unsubscribed and row.purpose == "letter"),
+        ("paused", row.paused),
+        ("held", row.held),
+    )
+    return next((reason for reason, holds_good in reasons if holds_good), "")
+
+
+def _is_held(row: sa.Row[Any] | None, delivery: Delivery, state: DeliveryState) -> bool:
+    return row is not None and row.state == state and row.fence == delivery.fence
+
+
+def _settlement(row: sa.Row[Any], receipt: Receipt, now: datetime) -> ledger.Settlement:
+    """What a receipt makes of a row; news may have come in before it."""
+    if row.state == "attempting":
+        return ledger.settle(
+            receipt.outcome, receipt.detail, row.attempts, now, receipt.retry_after_s
+        )
+    if receipt.outcome in ("accepted", "refused"):
+        return ledger.Settlement(ledger.hear(row.state, receipt.outcome), receipt.detail)
+    return ledger.Settlement(row.state, receipt.detail)
+
+
+def _delivery(row: sa.Row[Any]) -> Delivery:
+    return Delivery(
+        id=row.id,
+        public_id=row.public_id,
+        issue_id=row.issue_id,
+        purpose=row.purpose,
+        variant_id=row.variant_id,
+        contact_id=row.contact_id,
+        staff_key=row.staff_key or "",
+        address=row.address,
+        name=row.name,
+        merge=row.merge,
+        state=row.state,
+        reason=row.reason,
+        due_at=row.due_at,
+        attempts=row.attempts,
+        fence=row.fence,
+        message_id=row.message_id,
+        headers=row.headers,
+        settled_at=row.settled_at,
+    )
+
+
+def _pages(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), PAGE):
+        yield ids[start : start + PAGE]

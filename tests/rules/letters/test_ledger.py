@@ -1,0 +1,131 @@
+"""The ledger's law: news in any order ends in one state, and no move of ours sends twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.model.letters import DeliveryState, Heard
+from pipeline.rules.letters import ledger
+from pipeline.rules.letters.ledger import finish, hear, may_move, settle
+
+NOW = datetime(2027, 3, 8, 9, 0, tzinfo=UTC)
+STATES: tuple[DeliveryState, ...] = get_args(DeliveryState)
+NEWS: tuple[Heard, ...] = get_args(Heard)
+states = st.sampled_from(STATES)
+news = st.lists(st.sampled_from(NEWS), max_size=6)
+
+
+def after(state: DeliveryState, told: list[Heard]) -> DeliveryState:
+    for one in told:
+        state = hear(state, one)
+    return state
+
+
+@given(states, news, st.randoms())
+def test_any_order_and_any_repetition_end_in_the_same_state(
+    start: DeliveryState, told: list[Heard], chance: object
+) -> None:
+    again = [*told, *told]
+    chance.shuffle(again)  # type: ignore[attr-defined]
+    assert after(start, told) == after(start, again)
+
+
+@pytest.mark.parametrize("start", STATES)
+def test_every_order_of_all_news_there_is(start: DeliveryState) -> None:
+    assert {after(start, list(order)) for order in permutations(NEWS)} == {"complained"}
+
+
+@given(states, st.sampled_from(NEWS))
+def test_news_only_ever_tells_more(start: DeliveryState, one: Heard) -> None:
+    then = hear(start, one)
+    assert hear(then, one) == then
+    assert then in {start, one}
+
+
+@pytest.mark.parametrize("proof", ["delivered", "bounced", "complained"])
+@pytest.mark.parametrize(
+    "believed", ["planned", "attempting", "deferred", "unknown", "withheld", "accepted", "refused"]
+)
+def test_proof_of_arrival_counts_whatever_we_believed(
+    believed: DeliveryState, proof: Heard
+) -> None:
+    assert hear(believed, proof) == proof
+
+
+def test_a_doubt_is_settled_by_news_and_never_by_us() -> None:
+    assert hear("unknown", "accepted") == "accepted"
+    assert not any(may_move("unknown", state) for state in ("claimed", "attempting"))
+
+
+@pytest.mark.parametrize("final", ["accepted", "refused", "delivered", "bounced", "complained"])
+def test_what_is_settled_we_never_move(final: DeliveryState) -> None:
+    assert not any(may_move(final, state) for state in STATES)
+
+
+def test_nothing_leaves_without_being_claimed_and_marked() -> None:
+    out = {"accepted", "refused", "deferred", "unknown"}
+    assert {before for before in STATES for to in out if may_move(before, to)} == {"attempting"}
+    assert {before for before in STATES if may_move(before, "attempting")} == {"claimed"}
+
+
+@pytest.mark.parametrize("state", sorted(ledger.UNSENT | {"claimed"}))
+def test_what_has_not_begun_to_leave_can_be_taken_back(state: DeliveryState) -> None:
+    assert state == "withheld" or may_move(state, "withheld")
+
+
+# ── attempts ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("outcome", ["accepted", "refused", "unknown"])
+def test_an_outcome_is_written_as_it_is(outcome: str) -> None:
+    settled = settle(outcome, "as the server said", 1, NOW)  # type: ignore[arg-type]
+    assert settled == ledger.Settlement(outcome, "as the server said")  # type: ignore[arg-type]
+
+
+def test_a_deferred_copy_waits_longer_each_time_and_then_is_given_up() -> None:
+    settled = [settle("deferred", "busy", attempt, NOW) for attempt in range(1, 6)]
+    waits = [s.next_attempt_at - NOW for s in settled if s.next_attempt_at]
+    assert waits == sorted(waits)
+    assert [s.state for s in settled] == ["deferred"] * 4 + ["refused"]
+    assert settled[-1].detail == "put off 5 times, the last time: busy"
+
+
+@given(st.integers(1, 4), st.integers(0, 10**6))
+def test_a_server_may_ask_for_more_but_not_for_ever(attempts: int, retry_after_s: int) -> None:
+    own = settle("deferred", "", attempts, NOW).next_attempt_at
+    asked = settle("deferred", "", attempts, NOW, retry_after_s).next_attempt_at
+    assert own is not None
+    assert asked is not None
+    assert own <= asked <= NOW + timedelta(days=1)
+
+
+# ── the issue ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"planned": 1, "accepted": 5}, None),
+        ({"claimed": 1}, None),
+        ({"attempting": 1, "accepted": 5}, None),
+        ({"deferred": 1, "accepted": 5}, None),
+        ({"accepted": 5}, ("sent", "")),
+        ({"accepted": 5, "withheld": 2}, ("sent", "")),
+        ({"accepted": 3, "bounced": 1, "refused": 2}, ("sent", "2 refused")),
+        ({"accepted": 3, "unknown": 1}, ("partly_sent", "1 unknown")),
+        ({"refused": 2}, ("missed", "2 refused")),
+        ({"refused": 2, "unknown": 1}, ("partly_sent", "2 refused, 1 unknown")),
+        ({"withheld": 4}, ("missed", "nobody was left to send it to")),
+        ({}, ("missed", "nobody was left to send it to")),
+    ],
+)
+def test_where_an_issue_stands(
+    counts: dict[DeliveryState, int], expected: tuple[str, str] | None
+) -> None:
+    assert finish(counts) == expected
