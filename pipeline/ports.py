@@ -493,6 +493,70 @@ class SnippetsTable(Protocol):
 
     def reorder(self, issue_id: int, story_ids: Sequence[int]) -> None: ...
 
+    def vouch(self, story_id: int, learnt_from: str, *, is_public: bool) -> None:
+        """Who told us a field note (an account's key), or that it is public."""
+        ...
+
+
+class ReasonsTable(Protocol):
+    """Reads across tables, to explain and to sum up; writes nothing."""
+
+    def issues_of_story(self, story_id: int) -> Sequence[Mapping[str, Any]]:
+        """Where a story was kept: issue_ref, public_id, constellation, state, beat_on, section,
+        position, removed."""
+        ...
+
+    def told_of_story(self, story_id: int) -> Sequence[Mapping[str, Any]]:
+        """Who was told: at, through, contact, account, issue_ref, delivery_state."""
+        ...
+
+    def items_of_story(self, story_id: int) -> Sequence[Mapping[str, Any]]:
+        """Its tellings, oldest first: source_key, source_name, url, title, published_at, dated,
+        seen_at, joined_why, and of the fetch that brought it fetched_at, outcome, status,
+        entries, new."""
+        ...
+
+    def merged_into_story(self, story_id: int) -> Sequence[str]:
+        """Titles of the stories that became this one."""
+        ...
+
+    def operations_about(self, public_id: str) -> Sequence[Operation]:
+        """Operations on a thing, and those that touched it among others; oldest first."""
+        ...
+
+    def standing_of(self, contact_id: int) -> Sequence[Mapping[str, Any]]:
+        """All that ever decided whether a contact may be mailed: at, what, detail, ended_at."""
+        ...
+
+    def verdicts_of(self, contact_id: int) -> Sequence[Mapping[str, Any]]:
+        """Each issue's verdict: issue_ref, state, due_at, approved_at, is_in, reason, detail,
+        kind."""
+        ...
+
+    def touches_of(self, contact_id: int) -> Sequence[Mapping[str, Any]]:
+        """at, kind, staff_key, minutes, note."""
+        ...
+
+    def beat_of(self, issue_id: int) -> Mapping[str, Any] | None:
+        """The beat of an issue: beat_on, planned_on, due_at, state, reason."""
+        ...
+
+    def story_counts(self) -> Mapping[str, int]:
+        """items, ungrouped items, stories."""
+        ...
+
+    def pool_counts(self, constellation: str, since: datetime) -> Mapping[str, int]:
+        """open, kept, dropped stories of one pool whose latest telling is not older."""
+        ...
+
+    def delivery_counts(self) -> Mapping[str, int]:
+        """Deliveries of all issues by state."""
+        ...
+
+    def contact_counts(self) -> Mapping[str, int]:
+        """Contacts that are not retired: contacts, without_basis, invalid, suppressed."""
+        ...
+
 
 class DeliveriesTable(Protocol):
     """The ledger."""
@@ -624,6 +688,8 @@ class Tables(Protocol):
     def sales(self) -> SalesTable: ...
     @property
     def log(self) -> LogTable: ...
+    @property
+    def reasons(self) -> ReasonsTable: ...
 
 
 class Store(Protocol):

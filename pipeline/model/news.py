@@ -89,6 +89,15 @@ class Entry:
     published_at: datetime | None = None
     updated_at: datetime | None = None
     language: str = ""
+    base: str = ""  #: what relative links inside the HTML are relative to
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """When a source asks not to be asked (RSS skipHours and skipDays)."""
+
+    hours: frozenset[int] = frozenset()  #: 0 … 23, UTC
+    days: frozenset[int] = frozenset()  #: 0 Monday … 6 Sunday, UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,7 @@ class ParsedFeed:
     title: str
     entries: tuple[Entry, ...]
     ttl_s: int | None = None
+    quiet: Quiet = field(default_factory=Quiet)
     warnings: tuple[str, ...] = ()
 
 
@@ -124,6 +134,16 @@ class NewItem:
     dated: bool  #: False when published_at is only when we saw it
     content_hash: str
     language: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownItem:
+    """What tells whether an entry is one that we hold, and whether it changed."""
+
+    identity: str
+    canonical_hash: str  #: of its address; empty when it has none
+    title: str
+    content_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +176,8 @@ class SourceState:
     etag: str = ""
     last_modified: str = ""
     body_hash: str = ""
+    ttl_s: int | None = None  #: how long the feed itself says it stays fresh
+    quiet: Quiet = field(default_factory=Quiet)
     checked_at: datetime | None = None
     next_check_at: datetime | None = None
     failures: int = 0
@@ -259,5 +281,7 @@ class StoryDraft:
 
     story_id: int | None  #: None opens a new story
     item_ids: tuple[int, ...]
-    why: str  #: same address, same text, near copy (0.81), …
-    similarity: float = field(default=1.0)
+    why: str  #: of the latest: first telling, same address, same text, tells the same (0.41)
+    similarity: float = field(default=1.0)  #: the least of those that joined
+    whys: tuple[str, ...] = ()  #: one for each item, beside item_ids
+    richest_id: int | None = None  #: the item whose title and text lead; None: the longest
