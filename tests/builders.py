@@ -149,15 +149,15 @@ def snippet(story_id: int, **changes: Any) -> Snippet:
     return replace(plain, **changes)
 
 
-def contact(id: int, account_key: str = "northline", **changes: Any) -> Contact:
+def contact(number: int, account_key: str = "northline", **changes: Any) -> Contact:
     """A person with an address of their own."""
     plain = Contact(
-        id=id,
-        public_id=f"contact{id}",
+        id=number,
+        public_id=f"contact{number}",
         account_key=account_key,
-        address=f"person{id}@{account_key}.example",
+        address=f"person{number}@{account_key}.example",
         first_name="Ingrid",
-        last_name=f"Number{id}",
+        last_name=f"Number{number}",
         role="head of berths",
     )
     return replace(plain, **changes)
@@ -166,8 +166,8 @@ def contact(id: int, account_key: str = "northline", **changes: Any) -> Contact:
 CONSENT = Basis("consent", "asked for it at the Quay Days in Bergen", date(2026, 9, 3))
 
 
-def candidate(id: int, account_key: str = "northline", **changes: Any) -> Candidate:
+def candidate(number: int, account_key: str = "northline", **changes: Any) -> Candidate:
     """A contact whom nothing keeps from getting a letter."""
     return replace(
-        Candidate(contact=contact(id, account_key), basis=CONSENT, suppression=None), **changes
+        Candidate(contact=contact(number, account_key), basis=CONSENT, suppression=None), **changes
     )

@@ -134,7 +134,7 @@ def test_no_number_is_missing_where_a_confidence_stands():
 
 
 STORIES = st.builds(
-    lambda id, **fields: snippet(id, **fields),
+    lambda number, **fields: snippet(number, **fields),
     st.integers(1, 50),
     section=st.sampled_from(["main", "noted"]),
     about=st.lists(st.sampled_from(["northline", "skagen-ruter"]), unique=True).map(tuple),
