@@ -179,7 +179,7 @@ class NewsTable(Protocol):
         """What we hold of this source, in one query."""
         ...
 
-    def add_items(self, source_id: int, items: Sequence[NewItem], now: datetime) -> Sequence[int]:
+    def add_items(self, source_id: int, new: Sequence[NewItem], now: datetime) -> Sequence[int]:
         """New and changed items in one go; returns their ids."""
         ...
 

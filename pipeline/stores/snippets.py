@@ -91,6 +91,21 @@ class SqlSnippets:
                     sa.update(_snippets).where(_snippets.c.id == snippet.id).values(position=number)
                 )
 
+    def vouch(self, story_id: int, learnt_from: str, *, is_public: bool) -> None:
+        """Who told us a field note (an account's key), or that it is public."""
+        account_id = None
+        if learnt_from:
+            account_id = self._connection.execute(
+                sa.select(schema.accounts.c.id).where(schema.accounts.c.key == learnt_from)
+            ).scalar_one()
+        self._connection.execute(
+            sa.update(_stories)
+            .where(_stories.c.id == story_id)
+            .values(
+                learnt_from_id=account_id, is_public=is_public, revision=_stories.c.revision + 1
+            )
+        )
+
     # ── writing ──────────────────────────────────────────────────────────────────────────
 
     def _add(

@@ -19,6 +19,7 @@ from pipeline.stores.letters import SqlLetters
 from pipeline.stores.log import SqlLog
 from pipeline.stores.news import SqlNews
 from pipeline.stores.people import SqlPeople
+from pipeline.stores.reasons import SqlReasons
 from pipeline.stores.sales import SqlSales
 from pipeline.stores.schema import meta
 from pipeline.stores.snippets import SqlSnippets
@@ -67,6 +68,10 @@ class SqlTables:
     @cached_property
     def log(self) -> SqlLog:
         return SqlLog(self._connection)
+
+    @cached_property
+    def reasons(self) -> SqlReasons:
+        return SqlReasons(self._connection)
 
 
 class SqlStore:
