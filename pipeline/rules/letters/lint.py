@@ -1,0 +1,443 @@
+"""What is missing or too much in an issue, each with its place, before a person approves it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import unescape
+from html.parser import HTMLParser
+
+from pipeline.model.catalog import Account, Firm, Newsletter
+from pipeline.model.letters import Finding, Issue, Letter, Rendered, Snippet
+from pipeline.rules.letters import markdown, merge
+from pipeline.rules.letters.language import OUR_WORDS, words
+from pipeline.rules.letters.render import MAX_HTML
+
+MAX_QUOTED = 40  #: words of one source, in quotation marks
+COPIED_RUN = 8  #: so many words of a source in a row, without marks, are a copy
+SUBJECT_LONG, SUBJECT_TOO_LONG = 78, 120  #: characters
+PREHEADER = (40, 130)  #: characters
+
+_QUOTATIONS = re.compile(
+    r"“([^“”]+)[”“]|„([^“”„]+)[“”]|«([^«»]+)»|»([^«»]+)«|\"([^\"]+)\"|‘([^‘’]{12,})’|‚([^‘’‚]+)[‘’]"
+)
+_WORD = re.compile(r"\w+(?:[’'.,-]\w+)*")
+_FIGURE = re.compile(r"\d[\d.,:/]*\d|\d+")
+
+
+def lint_issue(
+    issue: Issue,
+    snippets: Sequence[Snippet],
+    newsletter: Newsletter,
+    firm: Firm,
+    *,
+    accounts: Sequence[Account] = (),
+    reused: Mapping[str, str] | None = None,
+    needs_https: bool = True,
+) -> tuple[Finding, ...]:
+    """What can be said before anything is rendered.
+
+    Shape:  snippets in their order, both sections; accounts are the constellation's;
+            reused maps a snippet's url to the ref of the earlier issue of this newsletter that
+            used it; needs_https is False for the file transport
+    """
+    main = [snippet for snippet in snippets if snippet.section == "main"]
+    places = _places(snippets)
+    found = [
+        *_frame(issue, newsletter, firm, needs_https),
+        *_count(main, newsletter),
+        *_question(main),
+        *_written(issue, newsletter, firm),
+    ]
+    for snippet in snippets:
+        where = places[snippet.id]
+        found += _snippet(snippet, where)
+        found += _confidence(snippet, where, accounts)
+        found += _quotes(snippet, where)
+        if reused and snippet.url and snippet.url in reused:
+            what = f"the link stood in {reused[snippet.url]} already: {snippet.url}"
+            found.append(Finding("link_reused", where, what))
+    return tuple(found)
+
+
+def lint_rendered(
+    letter: Letter, rendered: Rendered, *, longest: Mapping[str, str], where: str = ""
+) -> tuple[Finding, ...]:
+    """What can only be said of the finished bytes of one variant.
+
+    Shape:  longest maps each merge field to the longest value that any recipient has
+            (`longest_values`); where names the variant, such as "customer edition, de"
+    """
+    where = where or f"{letter.kind} edition"
+    html = merge.fill_html(rendered.html, longest)
+    text = merge.fill_text(rendered.text, longest)
+    return tuple(
+        Finding(code, where, what)
+        for code, what in (
+            *_size(html),
+            *_positioning(letter, html, text),
+            *_betraying(letter, rendered),
+            *_leaving(letter, rendered),
+            *_shape(letter, html),
+        )
+    )
+
+
+def longest_values(recipients: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The longest value of each field over all recipients, as it counts in bytes of HTML."""
+    longest: dict[str, str] = {}
+    for values in recipients:
+        for name, value in values.items():
+            if len(value.encode()) > len(longest.get(name, "").encode()):
+                longest[name] = value
+    return longest
+
+
+# ── the issue's frame ────────────────────────────────────────────────────────────────────
+
+
+def _frame(
+    issue: Issue, newsletter: Newsletter, firm: Firm, needs_https: bool
+) -> Iterator[Finding]:
+    yield from _subject(issue.subject)
+    if not issue.theme.strip():
+        yield Finding("no_theme", "theme", "the issue has no theme, its one big heading")
+    if merge.fields_in(issue.theme) or merge.problems(issue.theme):
+        yield Finding("field_in_theme", "theme", "a theme has no merge fields")
+    shown = _visible(issue.preheader)
+    if not PREHEADER[0] <= len(shown) <= PREHEADER[1]:
+        yield Finding(
+            "preheader_length",
+            "preheader",
+            f"{len(shown)} characters; {PREHEADER[0]} to {PREHEADER[1]} show best in an inbox",
+            blocks=False,
+        )
+    if not newsletter.positioning.strip():
+        yield Finding("no_positioning", "positioning", "the newsletter has no positioning sentence")
+    if not firm.postal_address.strip():
+        yield Finding("no_postal_address", "firm.yaml", "the firm has no postal address")
+    if needs_https and not firm.base_url.startswith("https://"):
+        yield Finding(
+            "base_not_https", "firm.yaml", f"the base address must be https: {firm.base_url!r}"
+        )
+
+
+def _subject(subject: str) -> Iterator[Finding]:
+    shown = _visible(subject)
+    if not shown:
+        yield Finding("no_subject", "subject", "the issue has no subject")
+    elif len(shown) > SUBJECT_TOO_LONG:
+        yield Finding(
+            "subject_too_long", "subject",
+            f"{len(shown)} characters; at most {SUBJECT_TOO_LONG}",
+        )  # fmt: skip
+    elif len(shown) > SUBJECT_LONG:
+        yield Finding(
+            "subject_long", "subject",
+            f"{len(shown)} characters; many inboxes cut after {SUBJECT_LONG}", blocks=False,
+        )  # fmt: skip
+
+
+def _visible(text: str) -> str:
+    """A line with its fields at their defaults."""
+    return merge.fill_text(merge.marked(text), {}).strip()
+
+
+def _count(main: Sequence[Snippet], newsletter: Newsletter) -> Iterator[Finding]:
+    if len(main) < newsletter.floor:
+        what = f"{len(main)} of at least {newsletter.floor} stories"
+        yield Finding("under_floor", "stories", what)
+    if len(main) > newsletter.ceiling:
+        what = f"{len(main)} stories; at most {newsletter.ceiling}"
+        yield Finding("over_ceiling", "stories", what)
+
+
+def _question(main: Sequence[Snippet]) -> Iterator[Finding]:
+    if main and not any(snippet.question.strip() for snippet in main):
+        what = "no story asks anything; ask what only the reader can answer"
+        yield Finding("no_question", "stories", what)
+
+
+def _written(issue: Issue, newsletter: Newsletter, firm: Firm) -> Iterator[Finding]:
+    """Merge fields in what belongs to no snippet."""
+    yield from _fields("subject", issue.subject)
+    yield from _fields("preheader", issue.preheader)
+    yield from _fields("opening", issue.opening)
+    yield from _fields("invitation", newsletter.invitation)
+    for service in firm.services:
+        yield from _fields(f"service {service.key}", service.text)
+    for news in firm.news:
+        yield from _fields(f"own news {news.key}", news.text)
+
+
+def _fields(where: str, text: str) -> Iterator[Finding]:
+    for problem in merge.problems(text):
+        yield Finding(
+            "unknown_field", where, f"line {problem.line}, column {problem.column}: {problem.what}"
+        )
+    for field in merge.fields_in(text):
+        if field.name in merge.MAY_BE_EMPTY and not field.default:
+            what = f"{{{{{field.name}}}}} may be empty; write {{{{{field.name}|…}}}}"
+            yield Finding("no_default", where, what, blocks=False)
+
+
+# ── a story ──────────────────────────────────────────────────────────────────────────────
+
+
+def _places(snippets: Sequence[Snippet]) -> dict[int, str]:
+    """Snippet id → "story 3 “Tarnholm prints…”"."""
+    places = {}
+    number = 0
+    for snippet in snippets:
+        number += snippet.section == "main"
+        name = f"story {number}" if snippet.section == "main" else "also noted"
+        places[snippet.id] = f"{name} “{_short(snippet.title)}”"
+    return places
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= 32 else f"{title[:31].rstrip()}…"
+
+
+def _snippet(snippet: Snippet, where: str) -> Iterator[Finding]:
+    if not snippet.title.strip():
+        yield Finding("no_title", where, "it has no title")
+    if merge.problems(snippet.title) or merge.fields_in(snippet.title):
+        yield Finding("unknown_field", where, "a title has no merge fields")
+    for text in (
+        snippet.fact, snippet.take, snippet.question, snippet.own_wording,
+        snippet.general_wording, snippet.sales_note,
+    ):  # fmt: skip
+        yield from _fields(where, text)
+    if snippet.story_kind == "own":
+        return
+    yield from _source(snippet, where)
+    if snippet.section == "main":
+        if not snippet.fact.strip():
+            yield Finding("no_fact", where, "it does not say what happened")
+        if not snippet.take.strip():
+            yield Finding("no_take", where, "it has no take; without one it stands in Also noted")
+
+
+def _source(snippet: Snippet, where: str) -> Iterator[Finding]:
+    if snippet.story_kind == "note":
+        if not snippet.source_name.strip():
+            what = "a field note says where it comes from: “seen in forty shops in October”"
+            yield Finding("no_source", where, what)
+    elif not markdown.is_address(snippet.url):
+        yield Finding("no_source", where, "it has no link to its source")
+    elif not snippet.source_name.strip():
+        yield Finding("no_source_name", where, "its source has no name", blocks=False)
+
+
+def _confidence(snippet: Snippet, where: str, accounts: Sequence[Account]) -> Iterator[Finding]:
+    if snippet.story_kind == "note" and not snippet.learnt_from and not snippet.is_public:
+        yield Finding("note_unowned", where, "say whom it was learnt from, or that it is public")
+    if snippet.learnt_from and not (snippet.general_wording.strip() and snippet.cleared_by):
+        yield Finding(
+            "confidence",
+            where,
+            "learnt in confidence: it goes to nobody but its source, "
+            "unless the approver clears a general wording",
+            blocks=False,
+        )
+    if snippet.learnt_from and snippet.general_wording.strip():
+        account = next((a for a in accounts if a.key == snippet.learnt_from), None)
+        for told in leaks(snippet, account):
+            what = f"the general wording holds “{told}”, which betrays where it came from"
+            yield Finding("confidence_betrayed", where, what)
+
+
+def leaks(snippet: Snippet, account: Account | None) -> tuple[str, ...]:
+    """What in a general wording betrays its origin: the account's names, or a figure or date
+    that the original tells."""
+    general = markdown.to_plain(snippet.general_wording)
+    names = _names(account) if account else (snippet.learnt_from,)
+    found = [name for name in names if _stands_in(name, general)]
+    original = " ".join(
+        (snippet.title, snippet.fact, snippet.take, snippet.source_text, snippet.own_wording)
+    )
+    told = {_figure(hit) for hit in _FIGURE.findall(original)}
+    found += [hit for hit in _FIGURE.findall(general) if _figure(hit) in told]
+    days = _days(original)
+    found += [day for day in _days(general) if day in days]
+    return tuple(dict.fromkeys(found))
+
+
+def _names(account: Account) -> tuple[str, ...]:
+    domain = account.domain.split(".")[0] if account.domain else ""
+    every = (account.name, *account.aliases, account.domain, domain)
+    return tuple(name for name in dict.fromkeys(every) if len(name) > 1)
+
+
+def _stands_in(name: str, text: str) -> bool:
+    return bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE))
+
+
+def _figure(written: str) -> str:
+    return re.sub(r"[.,:/]", "", written)
+
+
+def _days(text: str) -> list[str]:
+    """Names of months and weekdays, in any language that we write."""
+    names = {
+        name.lower()
+        for code in ("en", "de")
+        for name in (*words(code).months, *words(code).weekdays)
+        if name != "May"
+    }
+    return [word for word in re.findall(r"\w+", text.lower()) if word in names]
+
+
+# ── other people's words ─────────────────────────────────────────────────────────────────
+
+
+def _quotes(snippet: Snippet, where: str) -> Iterator[Finding]:
+    shown = [snippet.title, *map(_paragraphs, (snippet.fact, snippet.take, snippet.own_wording))]
+    quoted = sum(quoted_words(text) for text in shown[:3])
+    if quoted > MAX_QUOTED:
+        what = f"{quoted} quoted words; at most {MAX_QUOTED} of one source"
+        yield Finding("over_quoted", where, what)
+    for run in copied("\n".join(shown), snippet.source_text):
+        what = f"copied from the source without quotation marks: “{_some(run)}”"
+        yield Finding("copied", where, what)
+
+
+def _paragraphs(source: str) -> str:
+    """Plain text; quotations by Markdown stand in marks."""
+    return "\n".join(
+        f"“{block.text}”" if block.first.lstrip().startswith(">") else block.text
+        for block in markdown.to_blocks(source)
+    )
+
+
+def _some(run: str) -> str:
+    parts = run.split()
+    return run if len(parts) <= 14 else f"{' '.join(parts[:12])} … ({len(parts)} words)"
+
+
+def quoted_words(text: str) -> int:
+    """How many words stand inside quotation marks."""
+    return sum(len(_WORD.findall(_inside(hit))) for hit in _QUOTATIONS.finditer(text))
+
+
+def _inside(hit: re.Match[str]) -> str:
+    return next(filter(None, hit.groups()), "")
+
+
+def copied(text: str, source_text: str) -> tuple[str, ...]:
+    """Runs of at least 8 words that stand in the source word for word, and in no marks here.
+
+    Each run is given once, as long as it is.
+    """
+    theirs = [word.casefold() for word in _WORD.findall(source_text)]
+    if len(theirs) < COPIED_RUN:
+        return ()
+    known = {tuple(theirs[i : i + COPIED_RUN]) for i in range(len(theirs) - COPIED_RUN + 1)}
+    runs = []
+    for piece in _QUOTATIONS.sub("\n", text).split("\n"):
+        runs += list(_runs(_WORD.findall(piece), known))
+    return tuple(dict.fromkeys(runs))
+
+
+def _runs(ours: Sequence[str], known: set[tuple[str, ...]]) -> Iterator[str]:
+    folded = [word.casefold() for word in ours]
+    start = end = -1
+    for at in range(len(ours) - COPIED_RUN + 1):
+        if tuple(folded[at : at + COPIED_RUN]) not in known:
+            continue
+        if at > end:
+            if end > start:
+                yield " ".join(ours[start:end])
+            start = at
+        end = at + COPIED_RUN
+    if end > start:
+        yield " ".join(ours[start:end])
+
+
+# ── the finished bytes ───────────────────────────────────────────────────────────────────
+
+
+def _size(html: str) -> Iterator[tuple[str, str]]:
+    size = len(html.encode())
+    if size > MAX_HTML:
+        what = f"{size:,} bytes of HTML; at most {MAX_HTML:,}, or inboxes cut off its end"
+        yield "too_big", what
+
+
+def _positioning(letter: Letter, html: str, text: str) -> Iterator[tuple[str, str]]:
+    wanted = _squeezed(letter.positioning)
+    shown = _Page(html)
+    for part, body in (("HTML", shown.words), ("text", text)):
+        times = _squeezed(body).count(wanted) if wanted else 0
+        if times != 1:
+            yield "positioning", f"the positioning sentence stands {times} times in its {part}"
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.replace("\u00a0", " ").split())
+
+
+def _betraying(letter: Letter, rendered: Rendered) -> Iterator[tuple[str, str]]:
+    """Our words for a reader's standing, where no reader should find them."""
+    if letter.kind == "sales":
+        return
+    for place in _Page(rendered.html).hidden:
+        hit = OUR_WORDS.search(re.sub(r"[_-]", " ", place))
+        if hit:
+            yield "betrays", f"“{hit.group()}” stands in its code: {place[:60]}"
+
+
+def _leaving(letter: Letter, rendered: Rendered) -> Iterator[tuple[str, str]]:
+    if letter.kind not in ("prospect", "customer"):
+        return
+    for part, body in (("HTML", rendered.html), ("text", rendered.text)):
+        for name in ("leave_url", "basis"):
+            if merge.mark(name) not in body:
+                yield f"no_{name}", f"its {part} has no {name}; the template must show it"
+        if _squeezed(letter.postal_address) not in _squeezed(_Page(body).words):
+            yield "no_postal_address", f"its {part} has no postal address"
+
+
+def _shape(letter: Letter, html: str) -> Iterator[tuple[str, str]]:
+    headings = len(re.findall(r"<h1[\s>]", html))
+    if headings != 1:
+        yield "headings", f"its HTML has {headings} first headings; one is right"
+    sums = letter.sales_sums
+    if sums and sums.contacts != sums.got_letter + sum(count for _, count in sums.left_out):
+        yield "sums", "its counts of people do not add up"
+
+
+class _Page(HTMLParser):
+    """What a reader sees of a page, and what only a curious one finds."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self._seen: list[str] = []
+        self.hidden: list[str] = []  #: class names, ids, links and comments
+        self._skip = 0
+        self.feed(html)
+        self.close()
+
+    @property
+    def words(self) -> str:
+        return "".join(self._seen)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._skip += tag in ("style", "script", "title")
+        if tag in ("p", "td", "th", "div", "h1", "h2", "li", "br"):
+            self._seen.append(" ")
+        self.hidden += [
+            value for name, value in attrs
+            if value and (name in ("class", "id", "title", "name") or name.startswith("data-"))
+        ]  # fmt: skip
+
+    def handle_endtag(self, tag: str) -> None:
+        self._skip -= tag in ("style", "script", "title")
+
+    def handle_data(self, data: str) -> None:
+        if self._skip <= 0:
+            self._seen.append(data)
+
+    def handle_comment(self, data: str) -> None:
+        self.hidden.append(unescape(data))

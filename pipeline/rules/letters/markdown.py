@@ -1,0 +1,263 @@
+"""Markdown by our own people → clean markup, or paragraphs of plain text.
+
+What is raw HTML is shown as it was typed, never understood; headings and pictures do not exist;
+nh3 with a closed list has the last word. Merge fields pass through unharmed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from html import escape
+from html.parser import HTMLParser
+
+import markdown as python_markdown
+import nh3
+from markupsafe import Markup
+
+from pipeline.rules.letters import merge
+from pipeline.rules.letters.language import words
+
+_TAGS = frozenset({"p", "br", "em", "strong", "a", "ul", "ol", "li", "blockquote"})
+# what Python-Markdown would make of these is no part of a letter
+_PREPROCESSORS = ("html_block", "reference")
+_BLOCKS = ("code", "hashheader", "setextheader", "hr")
+_INLINE = (
+    "backtick", "image_link", "image_reference", "short_image_ref", "reference", "short_reference",
+    "html", "automail",
+)  # fmt: skip
+_TOKEN = re.compile("\ue000(\\d+)\ue001")
+_ADDRESS = re.compile(r"(?:https?://[^/\s<>\"'\\]|mailto:)[^\s<>\"'\\]*", re.IGNORECASE)
+_NB = "\u00a0"
+
+WriteField = Callable[[merge.Field], str]  #: how a field is written: a mark, or a value
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A paragraph of plain text with its indents, and the addresses it links to."""
+
+    text: str
+    first: str = ""
+    rest: str = ""
+    links: tuple[str, ...] = ()
+    item: bool = False  #: of a list
+
+
+def html_mark(field: merge.Field) -> str:
+    """A field as a mark in HTML."""
+    return merge.mark(field.name, escape(field.default))
+
+
+def text_mark(field: merge.Field) -> str:
+    """A field as a mark in text."""
+    return merge.mark(field.name, field.default)
+
+
+def is_address(url: str) -> bool:
+    """Whether a link may lead there: http, https or mailto, nothing hidden."""
+    return bool(_ADDRESS.fullmatch(url))
+
+
+def to_html(
+    source: str, *, css: str = "", language: str = "en", write: WriteField = html_mark
+) -> Markup:
+    """Clean markup of p, br, em, strong, a, lists and quotations.
+
+    css is set as the class of every paragraph, list and quotation.
+    """
+    fields, tokens = _without_fields(source)
+    clean = _clean(bind(_converter().convert(tokens), language))
+    if css:
+        clean = re.sub(r"<(p|ul|ol|blockquote)>", rf'<\1 class="{escape(css)}">', clean)
+    return Markup(_TOKEN.sub(lambda hit: write(fields[int(hit[1])]), clean))  # noqa: S704  nh3 made it clean
+
+
+def to_inline(source: str, *, language: str = "en", write: WriteField = html_mark) -> Markup:
+    """One sentence: emphasis and links, no blocks."""
+    html = str(to_html(source, language=language, write=write))
+    inner = re.sub(r"</?(?:p|ul|ol|li|blockquote)>", " ", html)
+    return Markup(" ".join(inner.split(" ")).strip())  # noqa: S704  nh3 made it clean
+
+
+def to_blocks(
+    source: str, *, first: str = "", rest: str = "", language: str = "en",
+    write: WriteField = text_mark,
+) -> tuple[Block, ...]:  # fmt: skip
+    """The same as plain paragraphs, each with its indents and the addresses it names."""
+    fields, tokens = _without_fields(source)
+    reader = _Blocks(first, rest)
+    reader.feed(_clean(bind(_converter().convert(tokens), language)))
+    reader.close()
+
+    def fill(text: str) -> str:
+        return _TOKEN.sub(lambda hit: write(fields[int(hit[1])]), text)
+
+    return tuple(
+        replace(block, text=fill(block.text), links=tuple(map(fill, block.links)))
+        for block in reader.blocks()
+    )
+
+
+def to_plain(source: str, *, write: WriteField = text_mark) -> str:
+    """Everything in one line: for counting, comparing and subjects."""
+    return " ".join(block.text for block in to_blocks(source, write=write)).replace(_NB, " ")
+
+
+# ── typography ───────────────────────────────────────────────────────────────────────────
+
+_UNITS = (
+    "%", "‰", "€", "$", "£", "kr", "m", "cm", "mm", "km", "kg", "g", "t", "l", "V", "A", "W", "Ah",
+    "kW", "kWh", "MW", "GW", "Nm", "GB", "TB", "°C", "bn", "EUR", "USD", "GBP", "CHF", "a.m.",
+    "p.m.", "Uhr",
+)  # fmt: skip
+_BEFORE_A_NUMBER = ("No.", "Nr.", "EUR", "USD", "GBP", "CHF", "€", "$", "£", "p.", "S.")
+
+
+def bind(text: str, language: str) -> str:
+    """Bind numbers to their months, units and brackets with no-break spaces.
+
+    "(3)", "3 March 2026", "18 volts" and "No. 48" do not fall apart at the end of a line.
+    """
+    for pattern in _bindings(language):
+        text = pattern.sub(rf"\1{_NB}", text)
+    return text
+
+
+def bound(text: str, language: str) -> Markup:
+    """A plain text, escaped, with its numbers bound."""
+    return Markup(escape(bind(text, language)))  # noqa: S704  escaped here
+
+
+@cache
+def _bindings(language: str) -> tuple[re.Pattern[str], ...]:
+    """What stands before a space that must not break, each as group 1."""
+    ours = words(language)
+    months = _any((*ours.months, *ours.short_months))
+    units = _any((*_UNITS, *ours.units))
+    return tuple(
+        re.compile(pattern)
+        for pattern in (
+            r"(\S) (?=\(\d{1,3}\))",
+            rf"(\d) (?=(?:{units})(?!\w))",
+            rf"(\d\.?) (?=(?:{months})(?!\w))",
+            rf"((?<!\w)(?:{months})) (?=\d{{4}}(?!\d))",
+            rf"((?<!\w)(?:{_any(_BEFORE_A_NUMBER)})) (?=\d)",
+        )
+    )
+
+
+def _any(names: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted(set(names), key=len, reverse=True)))
+
+
+# ── inside ───────────────────────────────────────────────────────────────────────────────
+
+
+def _converter() -> python_markdown.Markdown:
+    """A new one each time: it keeps state, and the desk has threads."""
+    converter: python_markdown.Markdown = python_markdown.Markdown(output_format="html")
+    for registry, names in (
+        (converter.preprocessors, _PREPROCESSORS),
+        (converter.parser.blockprocessors, (*_BLOCKS, "reference")),
+        (converter.inlinePatterns, _INLINE),
+    ):
+        for name in names:
+            registry.deregister(name, strict=False)
+    return converter
+
+
+def _without_fields(source: str) -> tuple[list[merge.Field], str]:
+    """The fields of a text, and the text with a numbered token in place of each."""
+    fields: list[merge.Field] = []
+    out = []
+    for piece in merge.split(merge.without_marks(source).replace("\r\n", "\n")):
+        if isinstance(piece, str):
+            out.append(piece)
+        else:
+            out.append(f"{merge.FIELD_OPEN}{len(fields)}{merge.FIELD_CLOSE}")
+            fields.append(piece)
+    return fields, "".join(out)
+
+
+def _clean(html: str) -> str:
+    return nh3.clean(
+        html,
+        tags=set(_TAGS),
+        attributes={"a": {"href"}},
+        attribute_filter=_keep_address,
+        url_schemes={"http", "https", "mailto"},
+        link_rel=None,
+        strip_comments=True,
+    )
+
+
+def _keep_address(tag: str, attribute: str, value: str) -> str | None:
+    return value if is_address(value) or _TOKEN.fullmatch(value) else None
+
+
+class _Blocks(HTMLParser):
+    """Reads our own clean markup into paragraphs."""
+
+    def __init__(self, first: str, rest: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self._made: list[Block] = []
+        self._text: list[str] = []
+        self._links: list[str] = []
+        self._first, self._rest = first, rest
+        self._around: list[str] = []  # open lists and quotations
+        self._counts: list[int] = []
+        self._bullet = ""
+
+    def blocks(self) -> Sequence[Block]:
+        return self._made
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("ul", "ol", "blockquote"):
+            self._end()
+            self._around.append(tag)
+            self._counts.append(0)
+        elif tag == "li":
+            self._end()
+            self._counts[-1] += 1
+            self._bullet = "- " if self._around[-1] == "ul" else f"{self._counts[-1]}. "
+        elif tag == "br":
+            self._text.append("\n")
+        elif tag == "a":
+            self._links += [value for name, value in attrs if name == "href" and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("p", "li"):
+            self._end()
+        elif tag in ("ul", "ol", "blockquote"):
+            self._end()
+            self._around.pop()
+            self._counts.pop()
+
+    def handle_data(self, data: str) -> None:
+        self._text.append(data.replace("\n", " "))
+
+    def close(self) -> None:
+        super().close()
+        self._end()
+
+    def _end(self) -> None:
+        lines = (" ".join(line.split(" ")).strip() for line in "".join(self._text).split("\n"))
+        text = "\n".join(line for line in lines if line)
+        if text:
+            said = text.replace(_NB, " ")
+            links = tuple(url for url in dict.fromkeys(self._links) if url not in said)
+            item = bool(self._around) and self._around[-1] != "blockquote"
+            self._made.append(Block(text, *self._indents(), links, item))
+        self._text, self._links = [], []
+
+    def _indents(self) -> tuple[str, str]:
+        first = self._rest if self._made else self._first
+        inside = "".join("> " if tag == "blockquote" else "  " for tag in self._around)
+        if not self._around or self._around[-1] == "blockquote":
+            return first + inside, self._rest + inside
+        bullet, self._bullet = self._bullet or "  ", ""
+        outer = inside[:-2]
+        return first + outer + bullet, self._rest + outer + " " * len(bullet)
