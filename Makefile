@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format golden lock wheel
+.PHONY: help demo test check format golden reference lock wheel
 
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Asterism needs Python 3.11 or newer; name one with: make PYTHON=python3.12 demo"; exit 2; }
@@ -43,3 +43,6 @@ lock: ## pin the newest releases (needs uv)
 
 wheel: $(READY) ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
+
+reference: $(READY) ## write docs/reference/ from the program
+	@$(BIN)/python -m pipeline.cli.reference docs/reference

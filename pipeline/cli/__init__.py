@@ -1,0 +1,73 @@
+"""The command line: arguments → one call → print. Heavy imports wait for the command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from pipeline import __version__
+from pipeline.cli import curate, desk, issue, news, people, reasons, setup
+from pipeline.cli.session import Session
+from pipeline.cli.show import fault
+from pipeline.errors import AsterismError
+
+INTERRUPTED = 130
+
+
+class Ordered(click.Group):
+    """Lists commands in the order in which one meets them, not by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=Ordered, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="asterism")
+@click.option(
+    "-C",
+    "--workspace",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Folder with firm.yaml; else ASTERISM_WORKSPACE, else this folder.",
+)
+@click.option("--as", "actor", default="", metavar="WHO", help="Who acts: a staff key or a name.")
+@click.pass_context
+def asterism(ctx: click.Context, workspace: Path | None, actor: str) -> None:
+    """From industry news to expert letters: gather, curate, compose, send.
+
+    A first round: init, check, gather, stories, issue open, curate export, curate import,
+    issue preview, issue approve, deliver.
+    """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
+    folder = workspace or Path(os.environ.get("ASTERISM_WORKSPACE", "."))
+    ctx.obj = Session(folder, actor)
+
+
+for commands in (setup, news, curate, issue, people, reasons, desk):
+    for command in commands.COMMANDS:
+        asterism.add_command(command)
+
+
+def main() -> None:
+    """Run one command and leave with the exit code of the house."""
+    try:
+        code = asterism.main(standalone_mode=False) or 0
+    except AsterismError as error:
+        fault(str(error))
+        code = error.exit_code
+    except click.Abort:
+        code = INTERRUPTED
+    except KeyboardInterrupt:
+        fault("Stopped.")
+        code = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except BrokenPipeError:  # the reader of our output has gone, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)

@@ -1,0 +1,236 @@
+"""Commands about people: import, show, pause, hold, release, suppress; and coverage."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.session import Session, json_option, pass_session
+from pipeline.cli.show import (
+    as_json,
+    bad,
+    count,
+    day,
+    good,
+    quiet,
+    say,
+    table,
+    title,
+    when,
+    words,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from pipeline.model.people import ImportTally
+    from pipeline.model.sales import Coverage
+    from pipeline.stages.people import Person
+
+#: A day as people type it.
+DAY = click.DateTime(formats=["%Y-%m-%d"])
+MONTH = click.DateTime(formats=["%Y-%m"])
+MANY = 12  #: rows shown before the rest is counted
+
+
+@click.group()
+def people() -> None:
+    """Contacts: bring them in, look at one, keep letters from somebody."""
+
+
+@people.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Count what would happen; change nothing.")
+@json_option
+@pass_session
+def import_(session: Session, file: Path, dry_run: bool, json_out: bool) -> None:
+    """Bring in a CSV file of contacts.
+
+    Exports of the common CRMs are understood by their headers. Nobody is mailed without a
+    basis (customer, consent, legitimate interest) with its source and date; whoever left
+    stays out. The same file twice changes nothing.
+    """
+    from pipeline.stages.people import import_people
+
+    with session.ports() as ports:
+        tally = import_people(ports, file.read_bytes(), str(file), dry_run=dry_run)
+    if json_out:
+        as_json(tally)
+        return
+    _show_import(tally, file)
+
+
+def _show_import(tally: ImportTally, file: Path) -> None:
+    title(f"{file.name}: {count(tally.rows, 'row')}")
+    table(
+        [
+            (tally.new, "new"),
+            (tally.changed, "changed"),
+            (tally.same, "the same as before"),
+            (tally.left, "left or opted out: kept, never mailed"),
+            (tally.invalid, "not taken"),
+        ],
+        right=[0],
+    )
+    for problem in tally.problems[:MANY]:
+        say(f"  {file.name}:{problem.line}: {problem.column}: {problem.what}")
+    if len(tally.problems) > MANY:
+        say(f"  and {len(tally.problems) - MANY} more; --json lists them all")
+    if tally.without_basis:
+        say(f"{count(tally.without_basis, 'contact')} without a basis: never mailed until one "
+            "is recorded.")  # fmt: skip
+    if not tally.applied:
+        say(f"Nothing was changed. To bring them in: asterism people import {file}")
+
+
+@people.command()
+@click.argument("who")
+@json_option
+@pass_session
+def show(session: Session, who: str, json_out: bool) -> None:
+    """Show one contact, by address or id: basis, standing, what they were told."""
+    from pipeline.stages.people import show_person
+
+    with session.ports() as ports:
+        person = show_person(ports, who)
+    if json_out:
+        as_json(person)
+    else:
+        _show_person(person)
+
+
+def _show_person(person: Person) -> None:
+    contact = person.contact
+    title(f"{contact.name}  {quiet(contact.public_id)}")
+    account = person.account.name if person.account else contact.account_key
+    rows: list[tuple[str, str]] = [("account", account)]
+    rows += [("role", contact.role)] if contact.role else []
+    rows += [("address", contact.address or "erased")]
+    rows += [("invalid", bad(contact.invalid))] if contact.invalid else []
+    for basis, _, actor in person.bases:
+        rows.append(("basis", f"{words(basis.kind)}: {basis.source}, {day(basis.given_on)}"
+                     + (f" (recorded by {actor})" if actor else "")))  # fmt: skip
+    if not person.bases:
+        rows.append(("basis", bad("none: never mailed")))
+    rows += [("standing", standing) for standing in _standing(person)]
+    rows += [(_told_when(fact), _told_what(fact)) for fact in person.told[:MANY]]
+    table(rows)
+
+
+def _standing(person: Person) -> list[str]:
+    lines = [
+        f"no mail ({'any letter' if s.scope == '*' else s.scope}): {s.reason}, {when(s.at)}"
+        for s in person.suppressions
+    ]
+    if person.standing.paused_until:
+        lines.append(f"paused until {day(person.standing.paused_until)}")
+    if person.standing.hold:
+        lines.append(f"held: {person.standing.hold}")
+    return lines or [good("may be written to") if person.bases else "waits for a basis"]
+
+
+def _told_when(fact: Any) -> str:
+    moment = fact.get("at")
+    return f"{moment:%Y-%m-%d}" if isinstance(moment, datetime) else "told"
+
+
+def _told_what(fact: Any) -> str:
+    return f"was told “{fact.get('title') or fact.get('service_key')}” by {fact.get('through')}"
+
+
+@people.command()
+@click.argument("who")
+@click.option("--until", type=DAY, required=True, help="No letters until this day (YYYY-MM-DD).")
+@pass_session
+def pause(session: Session, who: str, until: datetime) -> None:
+    """Send nothing to a contact until a day."""
+    from pipeline.stages.people import pause as call
+
+    with session.ports() as ports:
+        contact = call(ports, who, until.date())
+    say(f"{contact.name} gets no letters until {day(until.date())}.")
+
+
+@people.command()
+@click.argument("who")
+@click.option("--reason", required=True, help="Why, for your colleagues.")
+@pass_session
+def hold(session: Session, who: str, reason: str) -> None:
+    """Hold letters to a contact back until they are released."""
+    from pipeline.stages.people import hold as call
+
+    with session.ports() as ports:
+        contact = call(ports, who, reason)
+    say(f"Letters to {contact.name} are held back. To end it: asterism people release {who}")
+
+
+@people.command()
+@click.argument("who")
+@pass_session
+def release(session: Session, who: str) -> None:
+    """End a contact's pause and hold; a suppression stays."""
+    from pipeline.stages.people import release as call
+
+    with session.ports() as ports:
+        contact = call(ports, who)
+    say(f"{contact.name} is no longer paused or held back.")
+
+
+@people.command()
+@click.argument("who")
+@click.option("--newsletter", default="*", help="Only this newsletter; every letter by default.")
+@click.option("--note", default="", help="How they asked for it.")
+@pass_session
+def suppress(session: Session, who: str, newsletter: str, note: str) -> None:
+    """Never mail a contact again: they asked one of us for it."""
+    from pipeline.stages.people import suppress as call
+
+    with session.ports() as ports:
+        new = call(ports, who, scope=newsletter, detail=note)
+    say("Done; it holds from the very next copy." if new else "It was so already.")
+
+
+@click.command()
+@click.argument("constellation", default="")
+@click.option("--month", type=MONTH, default=None, help="YYYY-MM; this month by default.")
+@json_option
+@pass_session
+def coverage(session: Session, constellation: str, month: datetime | None, json_out: bool) -> None:
+    """Accounts touched in a month, by machine and by hand, and those that were not."""
+    from pipeline.stages.report import coverage as call
+
+    on: date | None = month.date() if month else None
+    with session.ports() as ports:
+        reports = call(ports, constellation, on)
+    if json_out:
+        as_json(reports)
+        return
+    for report in reports:
+        _show_coverage(report)
+
+
+def _show_coverage(report: Coverage) -> None:
+    touched, untouched = report.touched, report.untouched
+    title(f"{report.constellation_name}, {report.month:%B %Y}")
+    say(f"  {len(touched)} of {count(len(report.accounts), 'account')} touched, "
+        f"{count(report.beats_kept, 'beat')} kept of {report.beats_planned}, "
+        f"{_buyers(report)} expected to buy this month")  # fmt: skip
+    table(
+        [(a.name, words(a.relationship), a.owner, a.by_machine, a.by_hand) for a in touched],
+        head=("touched", "", "owner", "by machine", "by hand"),
+        right=[3, 4],
+    )
+    if untouched:
+        names = ", ".join(account.name for account in untouched)
+        say(f"  Not touched ({len(untouched)}): {names}")
+
+
+def _buyers(report: Coverage) -> str:
+    buyers = report.buyers_per_month
+    if buyers.denominator == 1:
+        return str(buyers)
+    return f"{float(buyers):.1f} ({buyers})"
+
+
+COMMANDS = (people, coverage)

@@ -1,0 +1,1 @@
+"""The demo: a small outside world, and the commands a person would give."""
