@@ -217,6 +217,8 @@ sources = Table(
     Column("etag", Text, nullable=False, default=""),
     Column("last_modified", Text, nullable=False, default=""),
     Column("body_hash", String(64), nullable=False, default=""),
+    Column("ttl_s", Integer, nullable=True),
+    Column("quiet", String(120), nullable=False, default=""),
     at("checked_at", nullable=True),
     at("next_check_at", nullable=True),
     Column("failures", Integer, nullable=False, default=0),
