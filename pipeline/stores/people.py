@@ -40,6 +40,7 @@ from pipeline.stores.schema import (
     suppressions,
     told,
 )
+from pipeline.stores.standing import Told
 
 CHUNK = 1000
 SHORTEST_REF = 4
@@ -208,7 +209,7 @@ class SqlPeople:
         self,
         rows: Sequence[sa.Row[Any]],
         newsletter: str,
-        heard: Mapping[int, standing.Told],
+        heard: Mapping[int, Told],
         recent: Mapping[int, int],
     ) -> Iterator[Candidate]:
         ids, ask = [row.id for row in rows], self._connection
@@ -217,7 +218,7 @@ class SqlPeople:
         paused, held = standing.paused(ask, ids), standing.held(ask, ids)
         subscribed = standing.subscribed(ask, ids, newsletter)
         for row in rows:
-            had = heard.get(row.id) or standing.Told()
+            had = heard.get(row.id) or Told()
             yield Candidate(
                 contact=_contact(row),
                 basis=basis.get(row.id),
