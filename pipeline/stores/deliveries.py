@@ -20,8 +20,9 @@ from pipeline.model.letters import (
 )
 from pipeline.model.people import EVERYWHERE
 from pipeline.rules.letters import ledger
-from pipeline.stores.planning import Planner, note, untell
+from pipeline.stores.planning import Planner, note
 from pipeline.stores.schema import (
+    accounts,
     contacts,
     deliveries,
     delivery_events,
@@ -83,8 +84,8 @@ class SqlDeliveries:
             .returning(deliveries.c.id)
         ).all()
         ids = [row.id for row in rows]
-        for page in _pages(ids):
-            untell(self._connection, page)
+        for start in range(0, len(ids), PAGE):
+            page = ids[start : start + PAGE]
             note(self._connection, [(id_, "withheld", reason) for id_ in page], now)
         return len(ids)
 
@@ -194,7 +195,7 @@ class SqlDeliveries:
                 deliveries,
                 contacts.c.address.label("contact_address"),
                 contacts.c.invalid,
-                contacts.c.retired_at,
+                sa.func.coalesce(contacts.c.retired_at, accounts.c.retired_at).label("retired_at"),
                 suppressed.label("suppressed"),
                 paused.label("paused"),
                 held.label("held"),
@@ -203,6 +204,7 @@ class SqlDeliveries:
             .join(issues, issues.c.id == deliveries.c.issue_id)
             .join(newsletters, newsletters.c.id == issues.c.newsletter_id)
             .join(contacts, contacts.c.id == deliveries.c.contact_id, isouter=True)
+            .join(accounts, accounts.c.id == contacts.c.account_id, isouter=True)
             .where(deliveries.c.issue_id == issue_id, issues.c.state.in_(GOING), _may_be_taken(now))
             .order_by(deliveries.c.id)
             .limit(limit)
@@ -238,7 +240,6 @@ class SqlDeliveries:
                 for id_, reason in rows
             ],
         )  # fmt: skip
-        untell(self._connection, [id_ for id_, _ in rows])
         note(self._connection, [(id_, "withheld", reason) for id_, reason in rows], now)
 
     def attempting(self, given: Sequence[Delivery], now: datetime) -> Sequence[Delivery]:
@@ -351,10 +352,6 @@ class SqlDeliveries:
             ],
         )  # fmt: skip
         note(self._connection, [(id_, to.state, to.detail) for id_, to in settled], now)
-        untell(
-            self._connection,
-            [id_ for id_, to in settled if to.state in ("refused", "bounced")],
-        )
         self._went_out([id_ for id_, to in settled if to.state in ledger.OUT], now)
 
     def _went_out(self, ids: Sequence[int], now: datetime) -> None:
@@ -502,8 +499,3 @@ def _delivery(row: sa.Row[Any]) -> Delivery:
         headers=row.headers,
         settled_at=row.settled_at,
     )
-
-
-def _pages(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), PAGE):
-        yield ids[start : start + PAGE]

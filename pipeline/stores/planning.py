@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -161,7 +161,6 @@ class Planner:
                 address_hash=sa.literal("-") + deliveries.c.public_id,
             )
         )
-        untell(self._connection, ids)
         note(self._connection, [(id_, "withheld", SAME_ADDRESS) for id_ in ids], self._now)
 
     def _change(self, changed: Sequence[tuple[int, Row]]) -> list[tuple[int, Row]]:
@@ -178,7 +177,8 @@ class Planner:
                 sa.update(deliveries).where(deliveries.c.id == sa.bindparam("row_id")),
                 [{"row_id": id_, **values, **fresh} for id_, values in changed],
             )
-            untell(self._connection, ids)
+            # what it would have told with its former contents, it will not tell
+            self._connection.execute(sa.delete(told).where(told.c.delivery_id.in_(ids)))
         return list(changed)
 
     def _insert(self, new: Sequence[Row]) -> list[tuple[int, Row]]:
@@ -225,12 +225,6 @@ def note(connection: sa.Connection, news: Sequence[tuple[int, str, str]], now: d
                 for id_, state, detail in news
             ],
         )
-
-
-def untell(connection: sa.Connection, ids: Collection[int]) -> None:
-    """These copies will not arrive, so nobody was told anything by them."""
-    if ids:
-        connection.execute(sa.delete(told).where(told.c.delivery_id.in_(ids)))
 
 
 def _who(row: PlannedDelivery) -> Who:
