@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -62,10 +63,13 @@ def pages_of(folder: Path, root: Path) -> Iterator[tuple[str, bytes]]:
 
 def front_page(root: Path) -> bytes:
     """The index of all issues that have mail here."""
-    folders = sorted({path.parent for path in root.glob("*/**/*.eml")}, reverse=True)
+    indexes = [*root.glob("*/index.html"), *root.glob("*/*/index.html")]
     shelves = [
-        Shelf(folder.relative_to(root).as_posix(), sum(1 for _ in folder.glob("*.eml")))
-        for folder in folders
+        Shelf(
+            index.parent.relative_to(root).as_posix(),
+            sum(name.endswith(".eml") for name in os.listdir(index.parent)),
+        )
+        for index in sorted(indexes, reverse=True)
     ]
     return _page("front.html.j2", {"shelves": shelves})
 
