@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -64,12 +63,17 @@ def pages_of(folder: Path, root: Path) -> Iterator[tuple[str, bytes]]:
 def front_page(root: Path) -> bytes:
     """The index of all issues that have mail here."""
     indexes = [*root.glob("*/index.html"), *root.glob("*/*/index.html")]
+    folders = sorted(  # the latest number first, 10 before 9
+        (index.parent for index in indexes),
+        key=lambda folder: (folder.parent, len(folder.name), folder.name),
+        reverse=True,
+    )
     shelves = [
         Shelf(
-            index.parent.relative_to(root).as_posix(),
-            sum(name.endswith(".eml") for name in os.listdir(index.parent)),
+            folder.relative_to(root).as_posix(),
+            sum(path.suffix == ".eml" for path in folder.iterdir()),
         )
-        for index in sorted(indexes, reverse=True)
+        for folder in folders
     ]
     return _page("front.html.j2", {"shelves": shelves})
 
