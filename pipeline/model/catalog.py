@@ -26,6 +26,7 @@ class Staff:
     role: str = ""
     phone: str = ""
     signature: str = ""  #: Markdown, closes letters sent in this person's name
+    was: str = ""  #: the key it had before
 
     @property
     def first_name(self) -> str:
@@ -40,6 +41,7 @@ class Service:
     name: str
     text: str  #: Markdown, one to three short paragraphs
     contact: str = ""  #: key of the staff member to ask
+    was: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class OwnNews:
     title: str
     text: str  #: Markdown
     on: date
+    was: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ class Source:
     pace_s: int = 3600  #: never asked more often than this
     weight: float = 1.0  #: how much we trust it, 0.1 to 3
     language: str = "en"
-    was: str = ""  #: the key it had before
+    was: str = ""
 
 
 @dataclass(frozen=True, slots=True)

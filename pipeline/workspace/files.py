@@ -1,0 +1,253 @@
+"""FileWorkspace: the folder of files that people write, read together or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import BadInput, Mistake, NotFound
+from pipeline.model.catalog import Account, Catalog, Firm
+from pipeline.rules.catalog import Complaint, Place, Unread, check, suggestion
+from pipeline.workspace.document import Document, parse_yaml
+from pipeline.workspace.document import Path as Keys
+from pipeline.workspace.fields import is_key
+from pipeline.workspace.output import write_whole
+from pipeline.workspace.reading import Reading, read
+from pipeline.workspace.shapes import AccountsShape, ConstellationShape, FeedsShape, FirmShape
+from pipeline.workspace.table import parse_table
+
+#: Raised when the same files come to mean other rows, so that they are adopted again.
+READING = b"1"
+
+
+#: Stands in for a firm.yaml that could not be read at all.
+_NOBODY = Firm("", "", "", "", "", ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One constellation's file, with its table if it has one."""
+
+    key: str
+    reading: Reading[ConstellationShape]
+    table: Reading[AccountsShape] | None = None
+
+
+class FileWorkspace:
+    """A folder with firm.yaml, feeds.yaml, constellations/ and templates/."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def catalog(self) -> Catalog:
+        """All files, checked together.
+
+        Raises: BadInput with every mistake as file:line:col
+        """
+        require_workspace(self.root)
+        return _Gathering(self.root).catalog()
+
+    def template(self, name: str) -> str:
+        """Source of templates/NAME.
+
+        Raises: NotFound; BadInput when it is no UTF-8 text
+        """
+        folder = (self.root / "templates").resolve()
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder) or not path.is_file():
+            raise NotFound(
+                f"There is no template templates/{name}.",
+                "`asterism init DIR` writes a fresh set; copy the missing one from there.",
+            )
+        try:
+            return path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise BadInput(f"templates/{name} is not UTF-8 text.", "Save it as UTF-8.") from error
+
+    def write_output(self, relative: str, data: bytes) -> Path:
+        """Write output/RELATIVE atomically and return its path.
+
+        Raises: Down when the disk is full; BadInput for a path that leads out of output/
+        """
+        folder = (self.root / "output").resolve()
+        path = (folder / relative).resolve()
+        if path == folder or not path.is_relative_to(folder):
+            raise BadInput(f"{relative!r} does not lie in output/.")
+        write_whole(path, data)
+        return path
+
+
+def require_workspace(root: Path) -> None:
+    """Raises: BadInput that names what a folder lacks to be a workspace."""
+    missing = [name for name in ("firm.yaml", "feeds.yaml") if not (root / name).is_file()]
+    if not (root / "constellations").is_dir():
+        missing.append("constellations/")
+    if not missing:
+        return
+    if not root.is_dir():
+        what = f"There is no folder {root}."
+    else:
+        names = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        what = f"{root} is no workspace: {names} {'is' if len(missing) == 1 else 'are'} missing."
+    raise BadInput(
+        what, "`asterism init DIR` makes one; `asterism -C DIR …` names one that you have."
+    )
+
+
+class _Gathering:
+    """One reading of all files: documents, what they say, and where each thing stands."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._digest = hashlib.sha256(READING)
+        self._documents: list[Document] = []
+        self._firm = read(self._yaml("firm.yaml"), FirmShape)
+        self._feeds = read(self._yaml("feeds.yaml"), FeedsShape)
+        self._parts = [self._part(name) for name in self._names()]
+        self._legible = [part for part in self._parts if part.reading.value]
+
+    def catalog(self) -> Catalog:
+        catalog = self._assemble()
+        mistakes = {mistake for document in self._documents for mistake in document.mistakes}
+        mistakes |= {
+            self._mistake(complaint)
+            for complaint in check(catalog, self._unread())
+            if not self._follows_from_a_mistake(complaint)
+        }
+        if mistakes:
+            number = len(mistakes)
+            raise BadInput(
+                f"{number} mistake{'s' if number > 1 else ''} in the workspace's files.",
+                "Nothing was applied. Correct them and run `asterism check`.",
+                tuple(sorted(mistakes)),
+            )
+        return catalog
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────
+
+    def _raw(self, name: str) -> bytes:
+        raw = (self._root / name).read_bytes()
+        self._digest.update(f"\0{name}\0{len(raw)}\0".encode() + raw)
+        return raw
+
+    def _yaml(self, name: str) -> Document:
+        try:
+            document = parse_yaml(name, self._raw(name))
+        except OSError as error:
+            document = Document(name, broken=True)
+            document.complain((), f"the file cannot be read: {error.strerror}")
+        self._documents.append(document)
+        return document
+
+    def _names(self) -> Iterator[str]:
+        for path in sorted((self._root / "constellations").iterdir()):
+            if path.name.startswith("."):
+                continue
+            if path.suffix == ".yaml":
+                yield path.stem
+            elif path.suffix in (".yml", ".YAML", ".YML"):
+                document = Document(f"constellations/{path.name}")
+                document.complain((), f"is not read: rename it to {path.stem}.yaml")
+                self._documents.append(document)
+
+    def _part(self, key: str) -> _Part:
+        document = self._yaml(f"constellations/{key}.yaml")
+        if not is_key(key):
+            document.complain(
+                (), "the file's name is the constellation's key: small letters a to z, digits and "
+                "hyphens, such as power-tools.yaml", spoils=False,
+            )  # fmt: skip
+        reading = read(document, ConstellationShape)
+        name = reading.value.accounts_from if reading.value else ""
+        return _Part(key, reading, self._table(document, name) if name else None)
+
+    def _table(self, document: Document, name: str) -> Reading[AccountsShape] | None:
+        try:
+            table = parse_table(f"constellations/{name}", self._raw(f"constellations/{name}"))
+        except OSError:
+            beside = [path.name for path in (self._root / "constellations").glob("*.csv")]
+            near = suggestion(name, beside)
+            document.complain(("accounts_from",), f"there is no constellations/{name}{near}")
+            return None
+        self._documents.append(table)
+        return read(table, AccountsShape)
+
+    # ── putting together ─────────────────────────────────────────────────────────────────
+
+    def _assemble(self) -> Catalog:
+        """What could be read."""
+        return Catalog(
+            firm=self._firm.value.noun() if self._firm.value else _NOBODY,
+            sources=tuple(s.noun() for s in self._feeds.value.sources) if self._feeds.value else (),
+            constellations=tuple(
+                part.reading.value.noun(part.key, _accounts(part))
+                for part in self._legible
+                if part.reading.value
+            ),
+            digest=self._digest.hexdigest(),
+        )
+
+    def _unread(self) -> Unread:
+        """The keys of what could not."""
+        staff = _raw_keys(self._firm.document, "staff")
+        newsletters: set[str] = set()
+        for part in self._parts:
+            newsletters |= _raw_keys(part.reading.document, "newsletters") or set()
+        return Unread(
+            staff=None if staff is None else frozenset(staff),
+            constellations=frozenset(part.key for part in self._parts),
+            newsletters=frozenset(newsletters),
+        )
+
+    # ── places ───────────────────────────────────────────────────────────────────────────
+
+    def _locate(self, place: Place) -> tuple[Document, Keys]:
+        """The document and the path in it of a place in the catalog."""
+        match place:
+            case ("firm", *rest):
+                return self._firm.document, self._firm.path(tuple(rest))
+            case ("constellations", int(number), *rest):
+                return self._locate_in(self._legible[number], tuple(rest))
+        return self._feeds.document, self._feeds.path(place)
+
+    def _locate_in(self, part: _Part, place: Place) -> tuple[Document, Keys]:
+        own = len(part.reading.value.accounts) if part.reading.value else 0
+        match place:
+            case ("accounts", int(number), *rest) if number >= own and part.table:
+                in_table: Keys = ("accounts", number - own, *rest)
+                return part.table.document, part.table.path(in_table)
+        return part.reading.document, part.reading.path(place)
+
+    def _mistake(self, complaint: Complaint) -> Mistake:
+        document, path = self._locate(complaint.place)
+        mark, what = document.mark(path), complaint.what
+        if complaint.first is not None:
+            other, first = self._locate(complaint.first)
+            what += f" (the first is {other.file}:{other.mark(first).line})"
+        return Mistake(document.file, mark.line, mark.column, document.show(path), what)
+
+    def _follows_from_a_mistake(self, complaint: Complaint) -> bool:
+        """Whether it only says so because of a value that could not be read."""
+        for place in (complaint.place, *complaint.because):
+            document, path = self._locate(place)
+            for wrong in document.wrong:
+                shared = min(len(wrong), len(path))
+                if shared and wrong[:shared] == path[:shared]:
+                    return True
+        return False
+
+
+def _accounts(part: _Part) -> tuple[Account, ...]:
+    if part.table is None or part.table.value is None:
+        return ()
+    return tuple(account.noun() for account in part.table.value.accounts)
+
+
+def _raw_keys(document: Document, name: str) -> set[str] | None:
+    """Keys that stand in a list, right or wrong; None when there is no such list."""
+    entries = document.data.get(name) if isinstance(document.data, dict) else None
+    if not isinstance(entries, list):
+        return None
+    return {str(entry["key"]) for entry in entries if isinstance(entry, dict) and "key" in entry}

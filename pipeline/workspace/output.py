@@ -1,0 +1,51 @@
+"""Writing files so that each is there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from pipeline.errors import Down
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file by way of a temporary one beside it: fsync, then rename.
+
+    Raises: Down when the disk is full or does not let us
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise no_room(path, error) from error
+
+
+def no_room(path: Path, error: OSError) -> Down:
+    """Why a file could not be written, in plain words."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Down(f"The disk is full: {path} could not be written.",
+                    "Make room and run the command again; no half file was left.")  # fmt: skip
+    return Down(f"{path} cannot be written: {error.strerror or error}.",
+                "Check the folder and its permissions.")  # fmt: skip
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system can."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
