@@ -25,7 +25,8 @@ from pipeline.model.catalog import (
 from pipeline.model.letters import EditionKind, Issue, Letter, LetterStory, SalesStory, Snippet
 from pipeline.model.people import Basis, Candidate, Contact
 from pipeline.rules.letters import forward
-from pipeline.rules.letters.language import because, greeting, primary, signal_word, words
+from pipeline.rules.letters.language import because, greeting, primary, words
+from pipeline.rules.letters.markdown import to_blocks
 from pipeline.rules.letters.merge import clean_value
 from pipeline.rules.letters.wall import (
     is_confidence,
@@ -151,13 +152,8 @@ def _stories(
     for number, snippet in numbered(material.snippets):
         wording = wording_for(snippet, account_key)
         if wording and snippet.story_id in story_ids:
-            story = told(snippet, wording, number, material.language)
-            made.append(_labelled(story, material.language))
+            made.append(told(snippet, wording, number, material.language))
     return tuple(made)
-
-
-def _labelled(story: LetterStory, language: str) -> LetterStory:
-    return replace(story, signal=signal_word(language, story.signal))
 
 
 def _letter(material: Material, kind: EditionKind, stories: Sequence[LetterStory]) -> Letter:
@@ -249,15 +245,17 @@ def sales_letter(material: Material, desk: forward.Desk) -> Letter:
 
     A confidence shows in full to the owner of whom it was learnt from, and to the expert,
     curator, approver and backup; any other owner reads the cleared general wording, or
-    nothing. Ready mails never carry it.
+    nothing. Ready mails never carry it. What is only noted is not passed on.
     """
     told_of: list[SalesStory] = []
     for number, snippet in numbered(material.snippets):
+        if not number:
+            continue
         story = _for_owner(material, snippet, number, desk.owner.key)
         if story is not None:
             inside = sees_confidence(material, snippet, desk.owner.key)
             groups = forward.groups(snippet, number, desk) if inside else ()
-            told_of.append(SalesStory(_labelled(story, material.language), groups))
+            told_of.append(SalesStory(story, groups))
     people = {
         (group.account_name, row.name, row.role)
         for told_story in told_of
@@ -338,7 +336,7 @@ def sender_values(sender: Staff) -> dict[str, str]:
         "sender_first_name": sender.first_name,
         "sender_address": sender.address,
         "sender_phone": sender.phone,
-        "signature": sender.signature,
+        "signature": "\n".join(block.text for block in to_blocks(sender.signature)),
     }
 
 
