@@ -33,13 +33,13 @@ class Mistake:
     """One mistake in one file, so that an editor can jump to it."""
 
     file: str
-    line: int  #: 1-based
+    line: int  #: 1-based; 0 where there are no lines, as in the environment
     column: int  #: 1-based
     path: str  #: dotted place inside the file, such as "sources.2.url"; may be empty
     what: str  #: what is wrong and, where we can tell, "did you mean …?"
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}: "
+        place = f"{self.file}:{self.line}:{self.column}: " if self.line else f"{self.file}: "
         return place + (f"{self.path}: " if self.path else "") + self.what
 
 

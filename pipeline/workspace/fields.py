@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import soupsieve
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from soupsieve.util import SelectorSyntaxError
 
@@ -410,3 +410,18 @@ Amount = Annotated[
 ]
 Trust = Annotated[float, Field(ge=0.1, le=3)]
 Weight = Annotated[float, Field(ge=0.1, le=10)]
+Words = Annotated[
+    dict[Line, Weight],
+    BeforeValidator(_words),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "additionalProperties": {"type": "number", "minimum": 0.1, "maximum": 10},
+                },
+                {"type": "array", "items": {"type": ["string", "object"]}},
+            ]
+        }
+    ),
+]

@@ -10,8 +10,10 @@ from pathlib import Path
 from pipeline.errors import Down
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write a file by way of a temporary one beside it: fsync, then rename.
+
+    Only its owner may read it unless `mode` says more: most of what is written is personal.
 
     Raises: Down when the disk is full or does not let us
     """
@@ -20,6 +22,7 @@ def write_whole(path: Path, data: bytes) -> None:
         handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as stream:
+                Path(name).chmod(mode)
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())

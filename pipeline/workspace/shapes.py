@@ -52,7 +52,7 @@ from pipeline.workspace.fields import (
     Text,
     Trust,
     Url,
-    Weight,
+    Words,
     Zone,
 )
 
@@ -195,7 +195,11 @@ class SourceShape(Shape):
     selectors: SelectorsShape | None = Field(
         default=None, description="Only for pages: where the news stands."
     )
-    pace: Pace = Field(default=3600, description="Never asked more often; at least 1 h.")
+    pace: Pace = Field(
+        default=3600,
+        json_schema_extra={"default": "1 h"},
+        description="Never asked more often; at least 1 h.",
+    )
     weight: Trust = Field(default=1.0, description="How much we trust it, 0.1 to 3.")
     language: Language = Field(default="en", description="Its language.")
     was: Key = _WAS
@@ -284,7 +288,11 @@ class RhythmShape(Shape):
     holidays: HolidayPolicy = Field(
         default="after", description="On a holiday: the day after, the day before, or skip."
     )
-    late: Late = Field(default=24, description='A missed issue: "send within 24 h", or skip it.')
+    late: Late = Field(
+        default=24,
+        json_schema_extra={"default": "send within 24 h"},
+        description='A missed issue: "send within 24 h", or skip it.',
+    )
 
     def noun(self) -> Rhythm:
         every: Every = self.every
@@ -321,11 +329,25 @@ class NewsletterShape(Shape):
         description="curated: people keep and write. automatic: the machine does.",
     )
     rhythm: RhythmShape = Field(description="When issues go out.")
-    lead: Days = Field(default=5, description="The issue is opened so many days ahead.")
-    cut_off: Hours = Field(default=24, description="Content freezes so long ahead.")
-    deadline: Hours = Field(default=4, description="Approval is due so long ahead.")
+    lead: Days = Field(
+        default=5,
+        json_schema_extra={"default": "5 days"},
+        description="The issue is opened so many days ahead.",
+    )
+    cut_off: Hours = Field(
+        default=24,
+        json_schema_extra={"default": "24 h"},
+        description="Content freezes so long ahead.",
+    )
+    deadline: Hours = Field(
+        default=4,
+        json_schema_extra={"default": "4 h"},
+        description="Approval is due so long ahead.",
+    )
     review_window: Hours = Field(
-        default=24, description="Automatic: so long a person can look and stop it."
+        default=24,
+        json_schema_extra={"default": "24 h"},
+        description="Automatic: so long a person can look and stop it.",
     )
     floor: int = Field(default=3, ge=1, le=50, description="A copy with fewer stories stays here.")
     ceiling: int = Field(default=8, ge=1, le=50, description="No issue has more stories.")
@@ -382,9 +404,10 @@ class ConstellationShape(Shape):
     backup: Key = Field(default="", description="Who steps in when the curator is away.")
     purchases_per_year: Amount = Field(
         default=Fraction(1),
+        json_schema_extra={"default": 1},
         description="How often one such company buys what we sell: 1, 0.5, 1/2.",
     )
-    words: dict[Line, Weight] = Field(
+    words: Words = Field(
         default={}, description="Words and phrases to watch for, with weights 0.1 to 10."
     )
     ignore: list[Line] = Field(default=[], description="Stories with these words are left out.")

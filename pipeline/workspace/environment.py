@@ -1,0 +1,261 @@
+"""Settings of one run: the environment, and `.env` beside the files."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from ipaddress import ip_network
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from pipeline.errors import BadInput, Mistake
+from pipeline.rules.catalog import suggestion
+from pipeline.settings import SETTINGS, Settings
+from pipeline.workspace.files import require_workspace
+from pipeline.workspace.output import no_room
+
+MIN_SECRET = 32
+_LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*?)\s*")
+_QUOTED = re.compile(r"(?P<q>['\"])(?P<text>.*?)(?P=q)\s*(?:#.*)?")
+
+
+def read_env(root: Path) -> dict[str, str]:
+    """What `.env` says: KEY=value lines, with quotes, comments and `export` as in a shell.
+
+    Raises: BadInput with every line that is none
+    """
+    values, mistakes = _env(root)
+    _raise(mistakes)
+    return {name: value for name, (value, _) in values.items()}
+
+
+def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
+    """Settings from the environment, and where that is silent from `.env`.
+
+    Makes output/secret on first use when no secret is set.
+
+    Raises: BadInput with every wrong setting; Down when the secret cannot be kept
+    """
+    require_workspace(root)
+    in_file, mistakes = _env(root)
+    lines = {name: line for name, (_, line) in in_file.items() if name not in environ}
+    merged = {name: value for name, (value, _) in in_file.items()} | dict(environ)
+    looked = _Looked(merged, lines, mistakes)
+    url = looked.database_url(root)
+    networks, ports, now = looked.networks(), looked.ports(), looked.now()
+    secret = looked.secret()
+    _raise(looked.mistakes)
+    return Settings(
+        workspace=root,
+        database_url=url,
+        secret=secret.encode() if secret else kept_secret(root / "output" / "secret"),
+        allow_networks=networks,
+        allow_ports=ports,
+        now=now,
+        actor=merged.get("ASTERISM_ACTOR", "").strip() or _system_user(),
+        environment=merged,
+    )
+
+
+def new_secret() -> str:
+    """256 random bits as text."""
+    return secrets.token_urlsafe(32)
+
+
+def kept_secret(path: Path) -> bytes:
+    """The secret that a file keeps; made when there is none, once even if two ask together.
+
+    Raises: BadInput when it is damaged; Down when it cannot be written
+    """
+    try:
+        if not path.exists():
+            _make_secret(path)
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise no_room(path, error) from error
+    if len(secret) < MIN_SECRET:
+        raise BadInput(
+            f"{path} is damaged: it holds fewer than {MIN_SECRET} characters.",
+            "Bring it back from a backup. A new one would break the leave links already sent "
+            "and forget who has left; delete the file only if nothing was ever sent.",
+        )
+    return secret
+
+
+def _make_secret(path: Path) -> None:
+    """The file appears whole, and only if it is not there: a link never replaces one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".secret", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as stream:
+            stream.write(new_secret() + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            path.hardlink_to(name)
+        except FileExistsError:
+            return
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _system_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return "unknown"
+
+
+def _raise(mistakes: list[Mistake]) -> None:
+    if mistakes:
+        raise BadInput(
+            f"{len(mistakes)} wrong setting{'s' if len(mistakes) > 1 else ''}.",
+            "They come from the environment or from .env; .env.example explains each.",
+            tuple(sorted(mistakes)),
+        )
+
+
+# ── .env ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _env(root: Path) -> tuple[dict[str, tuple[str, int]], list[Mistake]]:
+    """name → (value, line), and what is wrong."""
+    path = root / ".env"
+    values: dict[str, tuple[str, int]] = {}
+    mistakes: list[Mistake] = []
+    try:
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        return values, mistakes
+    except UnicodeDecodeError:
+        return values, [Mistake(".env", 1, 1, "", "this is not UTF-8 text; save the file as UTF-8")]
+    except OSError as error:
+        return values, [Mistake(".env", 1, 1, "", f"the file cannot be read: {error.strerror}")]
+    known = [setting.name for setting in SETTINGS]
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, value, wrong = _env_line(line, known)
+        if wrong:
+            mistakes.append(Mistake(".env", number, 1, name, wrong))
+        elif value:
+            values[name] = (value, number)
+    return values, mistakes
+
+
+def _env_line(line: str, known: list[str]) -> tuple[str, str, str]:
+    """(name, value, what is wrong)."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return "", "", "this line is no NAME=value"
+    name, value = match["name"], match["value"]
+    if name.startswith("ASTERISM_") and name not in known:
+        return name, "", f"there is no such setting{suggestion(name, known)}"
+    if value[:1] in ("'", '"'):
+        quoted = _QUOTED.fullmatch(value)
+        return (
+            (name, quoted["text"], "") if quoted else (name, "", "the quotation mark is not closed")
+        )
+    return name, re.sub(r"(^|\s+)#.*", "", value), ""
+
+
+# ── each setting ─────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Looked:
+    """Looks at the settings one by one and collects what is wrong."""
+
+    values: Mapping[str, str]
+    lines: Mapping[str, int]  #: of those that come from .env
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def _value(self, name: str) -> str:
+        return self.values.get(name, "").strip()
+
+    def _wrong(self, name: str, what: str) -> None:
+        line = self.lines.get(name, 0)
+        self.mistakes.append(Mistake(".env" if line else "environment", line, 1, name, what))
+
+    def _list(self, name: str) -> list[str]:
+        return [part.strip() for part in self._value(name).split(",") if part.strip()]
+
+    def database_url(self, root: Path) -> str:
+        """A SQLAlchemy address; a bare path means SQLite, beside the workspace's files."""
+        name = "ASTERISM_DATABASE_URL"
+        value = self._value(name) or "output/asterism.db"
+        if "://" not in value:
+            return _sqlite(root, value)
+        try:
+            url = sa.make_url(value)
+        except (ArgumentError, ValueError):
+            self._wrong(
+                name, "is no database address: write a path, or postgresql://user@host/name"
+            )
+            return ""
+        backend = url.get_backend_name()
+        if backend == "sqlite":
+            return _sqlite(root, url.database or "output/asterism.db")
+        if backend not in ("postgres", "postgresql"):
+            self._wrong(name, f"{backend} is not supported: use SQLite (a path) or PostgreSQL")
+            return ""
+        if find_spec("psycopg") is None:
+            self._wrong(name, "PostgreSQL needs one more package: pip install 'asterism[postgres]'")
+        return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+    def secret(self) -> str:
+        value = self._value("ASTERISM_SECRET")
+        if value and len(value) < MIN_SECRET:
+            self._wrong(
+                "ASTERISM_SECRET", f"has {len(value)} characters; it needs at least {MIN_SECRET}"
+            )
+        return value
+
+    def networks(self) -> tuple[str, ...]:
+        found = []
+        for part in self._list("ASTERISM_ALLOW_NETWORKS"):
+            try:
+                found.append(str(ip_network(part)))
+            except ValueError:
+                self._wrong(
+                    "ASTERISM_ALLOW_NETWORKS",
+                    f'"{part}" is no network: write ranges such as 10.0.0.0/8 or 127.0.0.0/8',
+                )
+        return tuple(found)
+
+    def ports(self) -> tuple[int, ...]:
+        parts = self._list("ASTERISM_ALLOW_PORTS")
+        wrong = [p for p in parts if not (p.isascii() and p.isdigit() and int(p) <= 65535)]
+        for part in wrong:
+            self._wrong(
+                "ASTERISM_ALLOW_PORTS", f'"{part}" is no port: write numbers such as 80,443'
+            )
+        return tuple(int(p) for p in parts if p not in wrong) or (80, 443)
+
+    def now(self) -> datetime | None:
+        value = self._value("ASTERISM_NOW")
+        if not value:
+            return None
+        try:
+            now = datetime.fromisoformat(value)
+        except ValueError:
+            self._wrong("ASTERISM_NOW", f'"{value}" is no instant: write 2027-03-08T09:00:00+00:00')
+            return None
+        if now.tzinfo is None:
+            self._wrong("ASTERISM_NOW", f'"{value}" has no offset: add Z or one such as +01:00')
+            return None
+        return now.astimezone(UTC)
+
+
+def _sqlite(root: Path, value: str) -> str:
+    path = Path(value).expanduser()
+    return f"sqlite:///{path if path.is_absolute() else root.resolve() / path}"
