@@ -291,7 +291,7 @@ class SqlReasons:
             )
             .group_by(state)
         )
-        return {"open": 0, "kept": 0, "dropped": 0} | dict(rows.tuples().all())
+        return {"open": 0, "kept": 0, "dropped": 0} | {row[0]: row[1] for row in rows}
 
     def delivery_counts(self) -> Mapping[str, int]:
         deliveries = schema.deliveries
@@ -300,7 +300,7 @@ class SqlReasons:
             .group_by(deliveries.c.state)
             .order_by(deliveries.c.state)
         )
-        return dict(rows.tuples().all())
+        return {row[0]: row[1] for row in rows}
 
     def contact_counts(self) -> Mapping[str, int]:
         contacts, bases, suppressions = schema.contacts, schema.bases, schema.suppressions

@@ -30,17 +30,14 @@ class SqlSnippets:
         return self._read(_snippets.c.issue_id == issue_id, _snippets.c.removed.is_(removed))
 
     def keep(self, issue_id: int, story_id: int, section: Section, **fields: str) -> Snippet:
-        """Add a story at its section's end; a removed one comes back with its words.
-
-        Fields fill only what is empty: what somebody wrote before wins.
-        """
+        """Add a story at its section's end; a removed one comes back with the words it had."""
         row = self._row_of(issue_id, story_id)
         if row is None:
             snippet_id = self._add(issue_id, story_id, section, fields)
         else:
             snippet_id = row.id
             if row.removed:
-                self._bring_back(row, section, fields)
+                self._bring_back(row, section)
         return self._by_id(snippet_id)
 
     def edit(self, snippet_id: int, revision: int, changes: Mapping[str, Any]) -> Snippet:
@@ -129,10 +126,7 @@ class SqlSnippets:
         ).scalar_one()
         return snippet_id
 
-    def _bring_back(self, row: sa.Row[Any], section: Section, fields: Mapping[str, str]) -> None:
-        missing = {
-            name: fields[name] for name in WORDS if fields.get(name) and not getattr(row, name)
-        }
+    def _bring_back(self, row: sa.Row[Any], section: Section) -> None:
         self._connection.execute(
             sa.update(_snippets)
             .where(_snippets.c.id == row.id)
@@ -140,8 +134,6 @@ class SqlSnippets:
                 removed=False,
                 section=section,
                 position=self._last_position(row.issue_id) + 1,
-                revision=row.revision + (1 if missing else 0),
-                **missing,
             )
         )
 
@@ -172,15 +164,12 @@ class SqlSnippets:
         heir = {story_id: story_id for story_id in story_ids}
         open_ids = set(story_ids)
         while open_ids:
-            merged = dict(
-                self._connection.execute(
-                    sa.select(_stories.c.id, _stories.c.merged_into).where(
-                        _stories.c.id.in_(open_ids), _stories.c.merged_into.is_not(None)
-                    )
+            rows = self._connection.execute(
+                sa.select(_stories.c.id, _stories.c.merged_into).where(
+                    _stories.c.id.in_(open_ids), _stories.c.merged_into.is_not(None)
                 )
-                .tuples()
-                .all()
             )
+            merged = {row.id: row.merged_into for row in rows}
             heir = {story_id: merged.get(last, last) for story_id, last in heir.items()}
             open_ids = set(merged.values())
         return heir

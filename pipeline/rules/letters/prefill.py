@@ -22,7 +22,7 @@ def prefilled(story: Story) -> Mapping[str, str]:
     The fact of news is a quotation: it asks to be told in our own words. Field notes and our
     own news are our words already.
     """
-    title = one_line(story.title)
+    title = one_line(story.title) or "Untitled"
     if story.kind != "news":
         return {"title": title, "fact": tidy(story.text)}
     return {"title": title, "fact": opening_quote(story.lead or story.text)}

@@ -1,0 +1,135 @@
+"""Takes back what somebody did last, if nobody built on it since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipeline.errors import Conflict, NotFound
+from pipeline.model.letters import Issue, Snippet
+from pipeline.model.log import Operation
+from pipeline.ports import Ports, Tables
+from pipeline.stages.curate.record import (
+    Change,
+    State,
+    changed_words,
+    head_of,
+    open_issue,
+    reorder,
+    snapshot,
+    story_of,
+    words_of,
+)
+
+UNDOABLE = ("keep", "remove", "drop", "edit", "note", "vouch", "import")
+
+
+def undo(ports: Ports) -> Operation:
+    """Take back the last thing this actor did in curating; again, the one before it.
+
+    A story added leaves the issue with its words kept; a note leaves the pool. The log keeps
+    both what was done and that it was undone.
+
+    Raises: NotFound when there is nothing left to undo; Conflict when somebody changed the same
+            words since, or the issue is locked
+    """
+    with ports.store.write() as tables:
+        operation = tables.log.last_undoable(ports.actor, UNDOABLE)
+        if operation is None:
+            raise NotFound(
+                f"There is nothing that {ports.actor} could take back.",
+                "Only your own steps can be undone; `--as` says who you are.",
+            )
+        issue = _issue_of(ports, tables, operation)
+        change = Change(ports, tables, str(operation.after.get("constellation", "")), issue)
+        if issue:
+            _refuse_if_changed(tables, issue, operation)
+            _restore_issue(tables, issue, operation.before, operation.after)
+        _restore_pool(tables, change, operation)
+        undone_by = change.log("undo", operation.subject, undoes=operation.id)
+        tables.log.mark_undone(operation.id, undone_by)
+        return operation
+
+
+def _issue_of(ports: Ports, tables: Tables, operation: Operation) -> Issue | None:
+    ref = operation.after.get("issue")
+    if not ref and operation.subject.startswith("issue:"):
+        ref = operation.subject.removeprefix("issue:")
+    return open_issue(ports, tables, str(ref)) if ref else None
+
+
+def _head(part: Mapping[str, Any]) -> Mapping[str, str]:
+    """What an operation says of an issue's head; an edit of the issue alone has it bare."""
+    names = ("subject", "preheader", "theme", "opening")
+    found: Mapping[str, str] = part.get(
+        "head", {name: part[name] for name in names if name in part}
+    )
+    return found
+
+
+def _refuse_if_changed(tables: Tables, issue: Issue, operation: Operation) -> None:
+    now = snapshot(tables, issue)
+    changed = [
+        _title(state, now["snippets"].get(story))
+        for story, state in operation.after.get("snippets", {}).items()
+        if now["snippets"].get(story) != state
+    ]
+    changed += [
+        name for name, text in _head(operation.after).items() if now["head"].get(name) != text
+    ]
+    if changed:
+        raise Conflict(
+            f"{', '.join(changed)} changed after your {operation.verb}; nothing was undone.",
+            "Change it by hand: what came after it would be lost otherwise.",
+        )
+
+
+def _title(state: State | None, now: State | None) -> str:
+    words = (now or state or {}).get("words", {})
+    return f"“{words.get('title', 'a story')}”"
+
+
+def _restore_issue(
+    tables: Tables, issue: Issue, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> None:
+    snippets = _by_story(tables, issue)
+    for story, state in before.get("snippets", {}).items():
+        _restore_snippet(tables, snippets[story], state)
+    head = _head(before)
+    if different := changed_words(head_of(issue), head):
+        tables.letters.edit_issue(issue.id, issue.revision, different)
+    if "order" in before or "snippets" in before:
+        ids = {story: s.story_id for story, s in _by_story(tables, issue).items()}
+        order: Iterable[str] = before.get("order", after.get("order", ()))
+        reorder(tables, issue.id, [ids[story] for story in order if story in ids])
+
+
+def _by_story(tables: Tables, issue: Issue) -> dict[str, Snippet]:
+    there = tables.snippets.of_issue(issue.id)
+    gone = tables.snippets.of_issue(issue.id, removed=True)
+    return {s.story_public_id: s for s in (*there, *gone)}
+
+
+def _restore_snippet(tables: Tables, snippet: Snippet, state: State | None) -> None:
+    if state is None:  # it was not there: out again, what was written is kept
+        tables.snippets.remove(snippet.id)
+        return
+    changes = changed_words(words_of(snippet), state["words"])
+    if state["section"] != snippet.section:
+        changes["section"] = state["section"]
+    restored = tables.snippets.edit(snippet.id, snippet.revision, changes)
+    if state["in"] and restored.removed:
+        tables.snippets.keep(snippet.issue_id, snippet.story_id, state["section"])
+    elif not state["in"] and not restored.removed:
+        tables.snippets.remove(snippet.id)
+
+
+def _restore_pool(tables: Tables, change: Change, operation: Operation) -> None:
+    for ref, by in operation.before.get("dropped", {}).items():
+        story = story_of(tables, ref)
+        change.drop(story) if by else change.offer(story)
+    for ref, was in operation.before.get("vouched", {}).items():
+        change.vouch(story_of(tables, ref), was["learnt_from"], public=was["public"])
+    notes = operation.after.get("notes", ())
+    for ref in notes:
+        change.drop(story_of(tables, ref))

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from pipeline.errors import BadInput, Conflict
+from pipeline.stores.sql import SqlStore
+from tests.newsroom import Newsroom
+
+
+@pytest.fixture
+def room(store: SqlStore, database_url: str) -> Newsroom:
+    return Newsroom(store, database_url)
+
+
+def test_a_kept_story_brings_what_its_story_knows(room: Newsroom) -> None:
+    story, public_id = room.story(
+        "Northline orders two ferries",
+        lead="Northline has ordered two ferries.",
+        about=[("northline", "self", "Northline"), ("blue-strait", "incumbent", "Meridian Timing")],
+        signals=[("deal", 1.0), ("launch", 2.0)],
+    )
+    issue = room.issue()
+
+    with room.store.write() as tables:
+        snippet = tables.snippets.keep(issue.id, story, "main", fact="“Two ferries.”")
+
+    assert (snippet.title, snippet.fact, snippet.take) == (
+        "Northline orders two ferries", "“Two ferries.”", "",
+    )  # fmt: skip
+    assert (snippet.story_id, snippet.story_public_id, snippet.story_kind) == (
+        story, public_id, "news",
+    )  # fmt: skip
+    assert (snippet.signal, snippet.source_name) == ("launch", "Coast Wire")
+    assert snippet.url == "https://coastwire.example/northline-orders-two-ferries"
+    assert snippet.published_on == date(2027, 3, 5)
+    assert snippet.about == ("northline",)
+    assert snippet.touches == (
+        ("northline", "named in the headline: “Northline”"),
+        ("blue-strait", "Meridian Timing, whom they buy from today, is named in the headline"),
+    )
+    assert snippet.source_text == "Northline has ordered two ferries."
+    assert (snippet.revision, snippet.removed) == (1, False)
+
+
+def test_a_confidence_says_whom_it_was_learnt_from(room: Newsroom) -> None:
+    story, _ = room.story(
+        "A new quay", kind="note", learnt_from="blue-strait", is_public=False, lead="They told us."
+    )
+    issue = room.issue()
+    with room.store.write() as tables:
+        snippet = tables.snippets.keep(issue.id, story, "main")
+    assert (snippet.learnt_from, snippet.is_public, snippet.story_kind) == (
+        "blue-strait", False, "note",
+    )  # fmt: skip
+
+
+def test_keeping_twice_adds_nothing_and_a_removed_one_comes_back(room: Newsroom) -> None:
+    first, _ = room.story("First")
+    second, _ = room.story("Second")
+    issue = room.issue()
+    with room.store.write() as tables:
+        kept = tables.snippets.keep(issue.id, first, "main")
+        tables.snippets.keep(issue.id, second, "main")
+        assert tables.snippets.keep(issue.id, first, "noted").id == kept.id
+        tables.snippets.edit(kept.id, 1, {"take": "Worth a look."})
+        tables.snippets.remove(kept.id)
+        assert [s.title for s in tables.snippets.of_issue(issue.id)] == ["Second"]
+        assert [s.title for s in tables.snippets.of_issue(issue.id, removed=True)] == ["First"]
+
+        back = tables.snippets.keep(issue.id, first, "main", take="Other words")
+
+        assert (back.id, back.take) == (kept.id, "Worth a look.")
+        assert [s.title for s in tables.snippets.of_issue(issue.id)] == ["Second", "First"]
+
+
+def test_order_is_main_then_noted_and_can_be_changed(room: Newsroom) -> None:
+    issue = room.issue()
+    ids = {title: room.story(title)[0] for title in ("a", "b", "c", "d")}
+    with room.store.write() as tables:
+        tables.snippets.keep(issue.id, ids["a"], "noted")
+        for title in ("b", "c", "d"):
+            tables.snippets.keep(issue.id, ids[title], "main")
+        assert [s.title for s in tables.snippets.of_issue(issue.id)] == ["b", "c", "d", "a"]
+
+        tables.snippets.reorder(issue.id, [ids["d"], ids["b"]])
+
+        assert [s.title for s in tables.snippets.of_issue(issue.id)] == ["d", "b", "c", "a"]
+
+
+def test_a_stale_edit_is_a_conflict_and_changes_nothing(room: Newsroom) -> None:
+    story, _ = room.story("Ferries")
+    issue = room.issue()
+    with room.store.write() as tables:
+        snippet = tables.snippets.keep(issue.id, story, "main")
+        assert tables.snippets.edit(snippet.id, 1, {"take": "Mine"}).revision == 2
+    with pytest.raises(Conflict, match="you hold revision 1, it is at 2"), room.store.write() as t:
+        t.snippets.edit(snippet.id, 1, {"take": "Theirs"})
+    with room.store.read() as tables:
+        assert tables.snippets.of_issue(issue.id)[0].take == "Mine"
+
+
+def test_the_same_words_are_no_change_and_odd_fields_are_refused(room: Newsroom) -> None:
+    story, _ = room.story("Ferries")
+    issue = room.issue()
+    with room.store.write() as tables:
+        snippet = tables.snippets.keep(issue.id, story, "main")
+        assert tables.snippets.edit(snippet.id, 7, {"title": "Ferries"}).revision == 1
+        with pytest.raises(BadInput, match="has no field colour"):
+            tables.snippets.edit(snippet.id, 1, {"colour": "red"})
+
+
+def test_another_general_wording_needs_another_clearance(room: Newsroom) -> None:
+    story, _ = room.story("Ferries", kind="note", learnt_from="northline", is_public=False)
+    issue = room.issue()
+    with room.store.write() as tables:
+        snippet = tables.snippets.keep(issue.id, story, "main")
+        cleared = tables.snippets.edit(
+            snippet.id, 1, {"general_wording": "Quays wait.", "cleared_by": "liv"}
+        )
+        assert cleared.cleared_by == "liv"
+        assert tables.snippets.edit(snippet.id, 2, {"take": "So we say."}).cleared_by == "liv"
+        assert tables.snippets.edit(snippet.id, 3, {"general_wording": "All."}).cleared_by == ""
+
+
+def test_a_story_merged_after_it_was_kept_is_read_and_kept_as_its_heir(room: Newsroom) -> None:
+    old, _ = room.story("Two ferries for Northline")
+    heir, heir_public_id = room.story("Northline orders two ferries")
+    issue = room.issue()
+    with room.store.write() as tables:
+        kept = tables.snippets.keep(issue.id, old, "main", take="Ours")
+    room.merge(old, heir)
+    with room.store.write() as tables:
+        (snippet,) = tables.snippets.of_issue(issue.id)
+        assert (snippet.story_id, snippet.story_public_id) == (heir, heir_public_id)
+        assert (snippet.title, snippet.take) == ("Two ferries for Northline", "Ours")
+        assert tables.snippets.keep(issue.id, heir, "main").id == kept.id
+        tables.snippets.reorder(issue.id, [heir])
+        assert len(tables.snippets.of_issue(issue.id)) == 1
+
+
+def test_vouching_says_who_told(room: Newsroom) -> None:
+    story, _ = room.story("Seen at the fair", kind="note", is_public=False)
+    issue = room.issue()
+    with room.store.write() as tables:
+        tables.snippets.keep(issue.id, story, "main")
+        tables.snippets.vouch(story, "northline", is_public=False)
+        assert tables.snippets.of_issue(issue.id)[0].learnt_from == "northline"
+        tables.snippets.vouch(story, "", is_public=True)
+        (snippet,) = tables.snippets.of_issue(issue.id)
+    assert (snippet.learnt_from, snippet.is_public) == ("", True)
