@@ -467,6 +467,10 @@ class LettersTable(Protocol):
 
     def audience(self, issue_id: int) -> Sequence[Verdict]: ...
 
+    def own_stories(self) -> Mapping[str, int]:
+        """Key of our own news → its story, so that nobody is told of it twice."""
+        ...
+
     def used_links(self, newsletter: str, before_issue: int) -> Mapping[str, str]:
         """canonical hash → ref of the earlier issue that used it."""
         ...

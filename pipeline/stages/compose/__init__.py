@@ -1,0 +1,24 @@
+"""Open an issue, look at it, write its head, approve it, stop it."""
+
+from __future__ import annotations
+
+from pipeline.stages.compose.approving import Approved, Stopped, approve, stop
+from pipeline.stages.compose.opening import NoIssue, Opened, open_issues
+from pipeline.stages.compose.previewing import Preview, preview
+from pipeline.stages.compose.showing import IssueView, Placed, edit, show
+
+__all__ = [
+    "Approved",
+    "IssueView",
+    "NoIssue",
+    "Opened",
+    "Placed",
+    "Preview",
+    "Stopped",
+    "approve",
+    "edit",
+    "open_issues",
+    "preview",
+    "show",
+    "stop",
+]

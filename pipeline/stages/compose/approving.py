@@ -1,0 +1,323 @@
+"""A human says yes, once; and whoever must can stop an issue until it is out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from pipeline.errors import Conflict, NotFound
+from pipeline.model.letters import (
+    Arithmetic,
+    EditionKind,
+    Finding,
+    Issue,
+    IssueState,
+    LetterStory,
+    Rendered,
+    Snippet,
+)
+from pipeline.model.log import Operation
+from pipeline.ports import Ports, Tables
+from pipeline.rules.letters.editions import public_values
+from pipeline.rules.letters.ledger import UNSENT
+from pipeline.rules.letters.wall import is_confidence, numbered
+from pipeline.rules.news.address import link_hash
+from pipeline.stages.compose.planning import (
+    Plan,
+    check,
+    filled_in,
+    make_plan,
+    render_all,
+)
+from pipeline.stages.compose.reading import Draft, is_approver, newsletter_of, read_draft
+
+APPROVABLE: tuple[IssueState, ...] = ("planned", "draft", "in_review", "stopped", "partly_sent")
+STOPPABLE: tuple[IssueState, ...] = (
+    "planned", "draft", "in_review", "approved", "scheduled", "sending",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What an approval froze."""
+
+    issue: Issue
+    arithmetic: Arithmetic
+    warnings: tuple[Finding, ...]  #: worth a look; they hold nothing back
+    variants: int
+    late: bool  #: the deadline had passed
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What a stop took back."""
+
+    issue: Issue
+    held_back: int  #: copies that now do not go
+    left_already: int  #: copies that were gone, or on their way
+
+
+def approve(ports: Ports, ref: str, *, clear: Sequence[str] = ()) -> Approved:
+    """Freeze an issue: its bytes, its audience with everyone's reason, and the ledger's rows.
+
+    Only the constellation's approver approves; who stands in for somebody ill is named as
+    the approver in the file. All is read and rendered first and then written in one
+    transaction, unless something changed meanwhile. Of an issue that was stopped on its way,
+    who has a copy keeps it, and only the others are planned.
+
+    Shape:  clear names confidences whose general wording may travel from now on, by number
+            or by story id
+    Raises: NotFound; Conflict when who acts may not, when it is approved already, when lint
+            holds it back (with what it found), or when it changed meanwhile
+    """
+    with ports.store.read() as tables:
+        issue = tables.letters.find_issue(ref)
+        _may_approve(ports, issue)
+        read = read_draft(ports, tables, issue)
+    cleared = _to_clear(read.snippets, clear)
+    draft = read.with_snippets(
+        tuple(replace(s, cleared_by=ports.actor) if s.id in cleared else s for s in read.snippets)
+    )
+    plan = make_plan(ports, draft)
+    made = render_all(ports, plan)
+    findings = check(ports, draft, plan, made)
+    _hold_back(issue, findings)
+    with ports.store.write() as tables:
+        _is_unchanged(tables, read)
+        approved = _freeze(ports, tables, draft, plan, made, cleared)
+    return Approved(
+        issue=approved,
+        arithmetic=plan.arithmetic,
+        warnings=findings,
+        variants=len(plan.variations),
+        late=ports.clock.now() > issue.deadline_at,
+    )
+
+
+# ── may it be ────────────────────────────────────────────────────────────────────────────
+
+
+def _may_approve(ports: Ports, issue: Issue) -> None:
+    if issue.state not in APPROVABLE:
+        by = f" by {issue.approved_by}" if issue.approved_by else ""
+        at = f" on {issue.approved_at:%Y-%m-%d %H:%M} UTC" if issue.approved_at else ""
+        state = issue.state.replace("_", " ")
+        said = f"was approved{by}{at} and is {state}" if issue.approved_at else f"is {state}"
+        raise Conflict(
+            f"Issue {issue.ref} {said}.",
+            f"`asterism issue show {issue.ref}` tells where it stands."
+            if issue.state not in ("missed", "cancelled")
+            else "Keep its stories for the next issue.",
+        )
+    constellation, _ = newsletter_of(ports, issue)
+    if not is_approver(ports, constellation):
+        approver = ports.catalog.staff(constellation.approver)
+        name = approver.name if approver else constellation.approver
+        raise Conflict(
+            f"Only {name} approves {issue.ref}; you act as {ports.actor or 'nobody'}.",
+            f"Ask {name}, or act as the approver with `--as {constellation.approver}`. Who "
+            f"approves stands in constellations/{constellation.key}.yaml.",
+        )
+
+
+def _to_clear(snippets: Sequence[Snippet], refs: Sequence[str]) -> dict[int, Snippet]:
+    """Snippet id → the confidence whose general wording is to travel."""
+    found = {}
+    for ref in refs:
+        snippet = _named(snippets, ref)
+        if not is_confidence(snippet):
+            raise Conflict(
+                f"“{snippet.title}” is no confidence; there is nothing to clear.",
+                "It goes out as it stands.",
+            )
+        if not snippet.general_wording.strip():
+            raise Conflict(
+                f"“{snippet.title}” has no general wording that could be cleared.",
+                "Write the lesson without a name, figure or date, then approve again.",
+            )
+        found[snippet.id] = snippet
+    return found
+
+
+def _named(snippets: Sequence[Snippet], ref: str) -> Snippet:
+    wanted = ref.strip().lower()
+    for number, snippet in numbered(snippets):
+        if number and wanted == str(number):
+            return snippet
+        if len(wanted) > 3 and wanted in (
+            snippet.public_id[: len(wanted)],
+            snippet.story_public_id[: len(wanted)],
+        ):
+            return snippet
+    raise NotFound(
+        f"The issue has no story “{ref}”.", "Name it by its number, as `issue show` lists it."
+    )
+
+
+def _hold_back(issue: Issue, findings: Sequence[Finding]) -> None:
+    blocking = [finding for finding in findings if finding.blocks]
+    if blocking:
+        lines = "\n".join(f"  {finding.where}: {finding.what}" for finding in blocking)
+        raise Conflict(
+            f"Issue {issue.ref} is not ready:\n{lines}",
+            "Mend it (`asterism curate export`, then import), and approve again.",
+        )
+
+
+def _is_unchanged(tables: Tables, read: Draft) -> None:
+    issue = tables.letters.by_id(read.issue.id)
+    if issue != read.issue or tuple(tables.snippets.of_issue(issue.id)) != read.snippets:
+        raise Conflict(
+            f"Issue {issue.ref} changed while it was being approved.",
+            "Look at it again, then approve it.",
+        )
+
+
+# ── freezing ─────────────────────────────────────────────────────────────────────────────
+
+
+def _freeze(
+    ports: Ports,
+    tables: Tables,
+    draft: Draft,
+    plan: Plan,
+    made: Mapping[str, Rendered],
+    cleared: Mapping[int, Snippet],
+) -> Issue:
+    """Write it all; the state first, so that of two approvals at once one waits and fails."""
+    now = ports.clock.now()
+    before = draft.issue
+    issue = tables.letters.set_state(
+        before.id, "scheduled", approved_by=ports.actor, approved_at=now, expect=APPROVABLE
+    )
+    for snippet in cleared.values():
+        tables.snippets.edit(snippet.id, snippet.revision, {"cleared_by": ports.actor})
+    tables.letters.retire_editions(issue.id, now)
+    variant_ids: dict[str, int] = {}
+    for kind in get_args(EditionKind):
+        variant_ids |= _freeze_edition(ports, tables, draft, plan, made, kind)
+    tables.letters.write_audience(issue.id, plan.verdicts)
+    tables.deliveries.plan(issue.id, plan.rows, variant_ids, now)
+    arithmetic = plan.arithmetic
+    tables.log.add(
+        Operation(
+            actor=ports.actor,
+            verb="approve",
+            subject=f"issue:{issue.public_id}",
+            at=now,
+            before={"state": before.state, "reason": before.reason},
+            after={
+                "state": issue.state,
+                "revision": before.revision,
+                "contacts": arithmetic.contacts,
+                "letters": arithmetic.letters,
+                "left_out": dict(arithmetic.left_out),
+                "sales": arithmetic.sales,
+                "variants": len(variant_ids),
+                "cleared": [snippet.story_public_id for snippet in cleared.values()],
+            },
+        )
+    )
+    return issue
+
+
+def _freeze_edition(
+    ports: Ports,
+    tables: Tables,
+    draft: Draft,
+    plan: Plan,
+    made: Mapping[str, Rendered],
+    kind: EditionKind,
+) -> dict[str, int]:
+    """One edition with its variants; ids by variant key. An edition nobody gets is not made."""
+    chosen = {key: v for key, v in plan.variations.items() if v.letter.kind == kind}
+    if not chosen:
+        return {}
+    stories = dict.fromkeys(
+        story
+        for variation in chosen.values()
+        for story in (*variation.letter.stories, *variation.letter.noted)
+    )
+    edition_id = tables.letters.freeze_edition(
+        draft.issue.id,
+        kind,
+        draft.material.language,
+        next(made[key].template_digest for key in chosen),
+        tuple(stories),
+        _links(draft.snippets, stories),
+        ports.clock.now(),
+    )
+    values = public_values(draft.material)
+    return {
+        key: tables.letters.freeze_variant(
+            edition_id,
+            key,
+            filled_in(made[key], values) if kind == "public" else made[key],
+            variation.story_ids,
+            variation.service_key,
+        )
+        for key, variation in chosen.items()
+    }
+
+
+def _links(
+    snippets: Sequence[Snippet], stories: Mapping[LetterStory, None]
+) -> list[tuple[int | None, str, str]]:
+    """(snippet, address, hash) of each source that the edition links to."""
+    shown = {story.url for story in stories if story.url}
+    return [(s.id, s.url, link_hash(s.url)) for s in snippets if s.url in shown]
+
+
+# ── stopping ─────────────────────────────────────────────────────────────────────────────
+
+
+def stop(ports: Ports, ref: str, reason: str = "") -> Stopped:
+    """Take an issue back in one action, as long as any of it has not left.
+
+    Anybody may: stopping harms nobody. Copies that have not begun to leave are withheld; when
+    some have left, the issue is partly sent, and its web page stays for those who have it.
+    An approval later goes on.
+
+    Raises: NotFound; Conflict when there is nothing to stop
+    """
+    now = ports.clock.now()
+    with ports.store.write() as tables:
+        before = tables.letters.find_issue(ref)
+        if before.state not in STOPPABLE:
+            raise Conflict(
+                f"Issue {before.ref} is {before.state.replace('_', ' ')}; nothing is to stop.",
+                f"`asterism issue show {before.ref}` tells where it stands.",
+            )
+        held_back = tables.deliveries.withhold_planned(before.id, "stopped", now)
+        counts = tables.deliveries.counts(before.id)
+        left = sum(number for (_, state), number in counts.items() if state not in UNSENT)
+        if left and not held_back:
+            raise Conflict(
+                f"Issue {before.ref} is out: nothing of it is left to stop.",
+                f"`asterism explain issue {before.ref}` tells who has it.",
+            )
+        if not left:
+            tables.letters.retire_editions(before.id, now)
+        issue = tables.letters.set_state(
+            before.id,
+            "partly_sent" if left else "stopped",
+            reason=reason or f"stopped by {ports.actor}",
+            expect=STOPPABLE,
+        )
+        tables.log.add(
+            Operation(
+                actor=ports.actor,
+                verb="stop",
+                subject=f"issue:{issue.public_id}",
+                at=now,
+                before={"state": before.state},
+                after={
+                    "state": issue.state,
+                    "reason": issue.reason,
+                    "held_back": held_back,
+                    "left_already": left,
+                },
+            )
+        )
+        return Stopped(issue, held_back, left)

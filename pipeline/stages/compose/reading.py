@@ -1,0 +1,164 @@
+"""Reads all that an issue's copies are made of, at one instant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from pipeline.errors import NotFound
+from pipeline.model.catalog import Constellation, Newsletter
+from pipeline.model.letters import Issue, IssueState, Snippet, Verdict
+from pipeline.model.people import Candidate
+from pipeline.ports import Ports, Tables
+from pipeline.rules.letters.audience import Terms
+from pipeline.rules.letters.editions import Material
+from pipeline.rules.letters.ledger import UNSENT
+from pipeline.rules.news.address import link_hash
+
+#: Our own news is new since the last issue that went out; before the first, so long.
+FIRST_NEWS = timedelta(days=60)
+#: A recap looks so far back when none went out before it.
+FIRST_RECAP = timedelta(days=100)
+
+FROZEN: frozenset[IssueState] = frozenset({"approved", "scheduled", "sending", "sent"})
+WENT_OUT: frozenset[IssueState] = frozenset({"sending", "sent", "partly_sent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An issue that is not frozen, with its audience."""
+
+    material: Material
+    terms: Terms
+    candidates: tuple[Candidate, ...]
+    settled: Mapping[int, Verdict]  #: contact id → the verdict that stands: its copy has left
+    services: Mapping[str, str]  #: account key → service that those copies told of
+    reused: Mapping[str, str]  #: a snippet's url → the earlier issue that used it
+
+    @property
+    def issue(self) -> Issue:
+        return self.material.issue
+
+    @property
+    def snippets(self) -> tuple[Snippet, ...]:
+        return self.material.snippets
+
+    def with_snippets(self, snippets: tuple[Snippet, ...]) -> Draft:
+        return replace(
+            self,
+            material=replace(self.material, snippets=snippets),
+            terms=replace(self.terms, snippets=snippets),
+        )
+
+
+def newsletter_of(ports: Ports, issue: Issue) -> tuple[Constellation, Newsletter]:
+    """What the files say of an issue's newsletter.
+
+    Raises: NotFound when they no longer have it
+    """
+    constellation = ports.catalog.constellation(issue.constellation_key)
+    newsletter = ports.catalog.newsletter(issue.newsletter_key)
+    if constellation is None or newsletter is None:
+        raise NotFound(
+            f"The newsletter of issue {issue.ref} stands in no file any more.",
+            f"Put {issue.newsletter_key} back into constellations/, or leave the issue as it is.",
+        )
+    return constellation, newsletter
+
+
+def is_approver(ports: Ports, constellation: Constellation) -> bool:
+    """Whether who acts is the constellation's approver, by key, name or address."""
+    approver = ports.catalog.staff(constellation.approver)
+    names = {constellation.approver}
+    if approver is not None:
+        names |= {approver.name, approver.address}
+    return ports.actor.casefold() in {name.casefold() for name in names}
+
+
+def read_draft(ports: Ports, tables: Tables, issue: Issue) -> Draft:
+    """The issue, its snippets and every contact's standing, in this transaction's instant."""
+    constellation, newsletter = newsletter_of(ports, issue)
+    now = ports.clock.now()
+    before = _last_one_out(tables, issue)
+    snippets = tuple(tables.snippets.of_issue(issue.id))
+    material = Material(
+        catalog=ports.catalog,
+        constellation=constellation,
+        newsletter=newsletter,
+        issue=issue,
+        snippets=snippets,
+        news_after=before.beat_on if before else issue.beat_on - FIRST_NEWS,
+        own_stories=tables.letters.own_stories(),
+    )
+    candidates = tuple(
+        tables.people.candidates(
+            constellation.key,
+            newsletter.key,
+            now,
+            cap_days=ports.catalog.firm.cap.days,
+            recap_of=newsletter.recap_of,
+            recap_since=before.due_at if before else issue.due_at - FIRST_RECAP,
+        )
+    )
+    settled, services = _already_out(tables, issue, candidates)
+    return Draft(
+        material=material,
+        terms=Terms(
+            newsletter=newsletter,
+            snippets=snippets,
+            relationships={a.key: a.relationship for a in constellation.accounts},
+            cap=ports.catalog.firm.cap,
+            on=day_of(max(now, issue.due_at), newsletter),
+        ),
+        candidates=candidates,
+        settled=settled,
+        services=services,
+        reused=_reused(tables, issue, snippets),
+    )
+
+
+def day_of(at: datetime, newsletter: Newsletter) -> date:
+    """The local day of an instant, where the newsletter is at home."""
+    return at.astimezone(ZoneInfo(newsletter.rhythm.zone)).date()
+
+
+def _last_one_out(tables: Tables, issue: Issue) -> Issue | None:
+    """The issue of this newsletter that went out before this one."""
+    return next(
+        (
+            earlier
+            for earlier in tables.letters.issues(issue.newsletter_key)
+            if earlier.number < issue.number and earlier.state in WENT_OUT
+        ),
+        None,
+    )
+
+
+def _already_out(
+    tables: Tables, issue: Issue, candidates: tuple[Candidate, ...]
+) -> tuple[Mapping[int, Verdict], Mapping[str, str]]:
+    """Of an issue that was stopped on its way: who has a copy, and what service it told of."""
+    if issue.state not in ("stopped", "partly_sent"):
+        return {}, {}
+    account_of = {c.contact.id: c.contact.account_key for c in candidates}
+    frozen = {verdict.contact_id: verdict for verdict in tables.letters.audience(issue.id)}
+    settled: dict[int, Verdict] = {}
+    services: dict[str, str] = {}
+    for delivery in tables.deliveries.of_issue(issue.id):
+        contact_id = delivery.contact_id
+        if delivery.purpose != "letter" or contact_id is None or delivery.state in UNSENT:
+            continue
+        if contact_id in frozen and contact_id in account_of:
+            settled[contact_id] = frozen[contact_id]
+            service = tables.letters.variant(delivery.variant_id).service_key
+            if service:
+                services[account_of[contact_id]] = service
+    return settled, services
+
+
+def _reused(tables: Tables, issue: Issue, snippets: tuple[Snippet, ...]) -> Mapping[str, str]:
+    used = tables.letters.used_links(issue.newsletter_key, issue.id)
+    hashes = {snippet.url: link_hash(snippet.url) for snippet in snippets if snippet.url}
+    return {url: used[hashed] for url, hashed in hashes.items() if hashed in used}

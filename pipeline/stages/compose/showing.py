@@ -1,0 +1,167 @@
+"""What an issue holds, what is missing, who would get it, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from pipeline.errors import BadInput, Conflict
+from pipeline.model.letters import Arithmetic, Finding, Issue, Snippet, Verdict
+from pipeline.model.log import Operation
+from pipeline.ports import Ports, Tables
+from pipeline.rules.letters.audience import arithmetic
+from pipeline.rules.letters.content_lock import why_locked
+from pipeline.rules.letters.curated import HEAD_LABELS, tidy_field
+from pipeline.rules.letters.wall import numbered
+from pipeline.stages.compose.planning import check, make_plan, render_all
+from pipeline.stages.compose.reading import (
+    FROZEN,
+    Draft,
+    is_approver,
+    newsletter_of,
+    read_draft,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A kept story with the number it bears in every edition; 0 under "Also noted"."""
+
+    number: int
+    snippet: Snippet
+
+
+@dataclass(frozen=True, slots=True)
+class IssueView:
+    """An issue as the curator and the approver look at it."""
+
+    issue: Issue
+    stories: tuple[Placed, ...]
+    findings: tuple[Finding, ...]  #: empty once it is frozen
+    arithmetic: Arithmetic
+    verdicts: tuple[Verdict, ...]
+    variants: int  #: how many different letters there are
+    next_step: str
+
+    @property
+    def blocked(self) -> bool:
+        return any(finding.blocks for finding in self.findings)
+
+
+def show(ports: Ports, ref: str) -> IssueView:
+    """The issue as it stands; before approval also what lint finds and who would get it now.
+
+    Raises: NotFound
+    """
+    with ports.store.read() as tables:
+        issue = tables.letters.find_issue(ref)
+        if issue.state in FROZEN:
+            return _frozen(ports, tables, issue)
+        draft = read_draft(ports, tables, issue)
+    plan = make_plan(ports, draft)
+    findings = check(ports, draft, plan, render_all(ports, plan))
+    return IssueView(
+        issue=issue,
+        stories=_placed(draft.snippets),
+        findings=findings,
+        arithmetic=plan.arithmetic,
+        verdicts=plan.verdicts,
+        variants=len(plan.variations),
+        next_step=_next_step(ports, draft, findings),
+    )
+
+
+def _frozen(ports: Ports, tables: Tables, issue: Issue) -> IssueView:
+    verdicts = tuple(tables.letters.audience(issue.id))
+    counts = tables.deliveries.counts(issue.id)
+    sales = sum(number for (purpose, _), number in counts.items() if purpose == "sales")
+    when = _local(ports, issue, issue.due_at)
+    said = {
+        "approved": f"It goes out on {when}. `asterism issue stop {issue.ref}` takes it back.",
+        "scheduled": f"It goes out on {when}. `asterism issue stop {issue.ref}` takes it back.",
+        "sending": f"It is going out. `asterism issue stop {issue.ref}` holds back the rest.",
+        "sent": f"It is out. `asterism explain issue {issue.ref}` tells how it went.",
+    }
+    return IssueView(
+        issue=issue,
+        stories=_placed(tuple(tables.snippets.of_issue(issue.id))),
+        findings=(),
+        arithmetic=arithmetic(verdicts, sales),
+        verdicts=verdicts,
+        variants=len(tables.letters.variants(issue.id)),
+        next_step=said[issue.state],
+    )
+
+
+def _placed(snippets: tuple[Snippet, ...]) -> tuple[Placed, ...]:
+    placed = [Placed(number, snippet) for number, snippet in numbered(snippets)]
+    inside = {item.snippet.id for item in placed}
+    return (*placed, *(Placed(0, snippet) for snippet in snippets if snippet.id not in inside))
+
+
+def _next_step(ports: Ports, draft: Draft, findings: tuple[Finding, ...]) -> str:
+    issue, now = draft.issue, ports.clock.now()
+    if issue.state in ("missed", "cancelled"):
+        return f"Nothing: it is {issue.state}. {issue.reason}".strip()
+    blocking = sum(finding.blocks for finding in findings)
+    if blocking:
+        things = "one thing is" if blocking == 1 else f"{blocking} things are"
+        return f"Before it can be approved, {things} to be mended; see what lint found."
+    approver = draft.material.staff(draft.material.constellation.approver).name
+    deadline = _local(ports, issue, issue.deadline_at)
+    if now > issue.deadline_at:
+        return f"Ready, and late: approval was due on {deadline}. {approver} can still approve it."
+    return f"Ready. {approver} approves it until {deadline}: `asterism issue approve {issue.ref}`."
+
+
+def _local(ports: Ports, issue: Issue, at: datetime) -> str:
+    newsletter = ports.catalog.newsletter(issue.newsletter_key)
+    zone = newsletter.rhythm.zone if newsletter else "UTC"
+    return f"{at.astimezone(ZoneInfo(zone)):%A %Y-%m-%d at %H:%M} ({zone})"
+
+
+def edit(ports: Ports, ref: str, changes: Mapping[str, str], revision: int | None = None) -> Issue:
+    """Write an issue's head: subject, preheader, theme, opening.
+
+    Raises: NotFound; BadInput for an unknown field; Conflict when the revision is stale, the
+            cut-off has passed (then only the approver edits), or the issue is frozen
+    """
+    unknown = sorted(set(changes) - set(HEAD_LABELS))
+    if unknown:
+        raise BadInput(
+            f"An issue has no field {', '.join(unknown)}.",
+            f"Its fields are {', '.join(HEAD_LABELS)}.",
+        )
+    new = {name: tidy_field(name, text) for name, text in changes.items()}
+    with ports.store.write() as tables:
+        issue = tables.letters.find_issue(ref)
+        constellation, _ = newsletter_of(ports, issue)
+        now = ports.clock.now()
+        locked = why_locked(issue, now, by_approver=is_approver(ports, constellation))
+        if locked:
+            raise Conflict(*locked)
+        before = {name: getattr(issue, name) for name in new}
+        different = {name: text for name, text in new.items() if before[name] != text}
+        if not different:
+            return issue
+        edited = tables.letters.edit_issue(
+            issue.id, issue.revision if revision is None else revision, different
+        )
+        tables.log.add(
+            Operation(
+                actor=ports.actor,
+                verb="edit",
+                subject=f"issue:{issue.public_id}",
+                at=now,
+                before={"head": {name: before[name] for name in different}},
+                after={
+                    "head": different,
+                    "issue": issue.public_id,
+                    "issue_ref": issue.ref,
+                    "constellation": constellation.key,
+                },
+            )
+        )
+        return edited
