@@ -42,8 +42,7 @@ class Words:
     internal_for: str  #: "Internal, for {name}"
     for_your_accounts: str
     sales_none: str
-    sales_some: str  #: "{people} … {have} … {stories} …"
-    have: tuple[str, str]  #: the verb in it, of one and of several
+    sales_some: Callable[[int, int, int], str]  #: of how many stories, out of, to how many people
     keep_inside: str
     between_us: str
     has_not_had: str  #: "Has not had story {number}"
@@ -52,7 +51,6 @@ class Words:
     your_people: str  #: "Your {people}: {parts}."
     had_it: str  #: "{people} had this letter"
     people: Callable[[int], str]  #: "1 person", "7 people"
-    stories: Callable[[int], str]
     # greetings and the basis
     greeting: str
     greeting_name: str  #: "Good morning, {name}."
@@ -76,6 +74,39 @@ class Words:
     units: tuple[str, ...]  #: what a number is bound to, besides the common ones
 
 
+_ONE_TO_TWELVE = "one two three four five six seven eight nine ten eleven twelve"
+_EINS_BIS_ZWOELF = "ein zwei drei vier fünf sechs sieben acht neun zehn elf zwölf"
+
+
+def _in_words(number: int, numerals: str) -> str:
+    """Up to twelve in letters, as a sentence in prose has it."""
+    return numerals.split()[number - 1] if 1 <= number <= 12 else str(number)
+
+
+def _english_summary(stories: int, of: int, people: int) -> str:
+    count = _in_words(stories, _ONE_TO_TWELVE)
+    whole = f"{count} of the {_in_words(of, _ONE_TO_TWELVE)} stories" if of > 1 else "the story"
+    who = "one person" if people == 1 else f"{_in_words(people, _ONE_TO_TWELVE)} people"
+    return (
+        f"{whole[0].upper()}{whole[1:]} {'touches' if stories == 1 else 'touch'} accounts of "
+        f"yours, and {who} there {'has' if people == 1 else 'have'} not had "
+        f"{'it' if stories == 1 else 'them'}. One tap opens a mail with the story in it. "
+        "Add a line of your own above it, and send."
+    )
+
+
+def _german_summary(stories: int, of: int, people: int) -> str:
+    count = _in_words(stories, _EINS_BIS_ZWOELF) + ("e" if stories == 1 else "")
+    whole = f"{count} der {_in_words(of, _EINS_BIS_ZWOELF)} Meldungen" if of > 1 else "die Meldung"
+    who = "eine Person" if people == 1 else f"{_in_words(people, _EINS_BIS_ZWOELF)} Personen"
+    return (
+        f"{whole[0].upper()}{whole[1:]} {'berührt' if stories == 1 else 'berühren'} Firmen, die "
+        f"Sie betreuen, und {who} dort {'kennt' if people == 1 else 'kennen'} sie noch nicht. "
+        "Ein Tippen öffnet eine Mail, in der die Meldung schon steht. Setzen Sie einen eigenen "
+        "Satz darüber, und senden Sie sie ab."
+    )
+
+
 ENGLISH = Words(
     number="No.",
     our_take="Our take",
@@ -93,11 +124,7 @@ ENGLISH = Words(
     internal_for="Internal, for {name}",
     for_your_accounts="For your accounts",
     sales_none="Everybody you look after has had these stories. Nothing to pass on this time.",
-    sales_some=(
-        "{people} at your accounts {have} not had {stories} of this issue. One tap opens a mail "
-        "with the story in it. Add a line of your own above it, and send."
-    ),
-    have=("has", "have"),
+    sales_some=_english_summary,
     keep_inside="Please do not pass this mail itself on. It names your accounts.",
     between_us="Between us:",
     has_not_had="Has not had story {number}",
@@ -106,7 +133,6 @@ ENGLISH = Words(
     your_people="Your {people}: {parts}.",
     had_it="{count} get this letter",
     people=lambda n: f"{n}{_NB}person" if n == 1 else f"{n}{_NB}people",
-    stories=lambda n: "a story" if n == 1 else f"{n}{_NB}stories",
     greeting="Good morning.",
     greeting_name="Good morning, {name}.",
     asked="because you asked for it",
@@ -163,11 +189,7 @@ GERMAN = Words(
     internal_for="Intern, für {name}",
     for_your_accounts="Für Ihre Kunden und Kontakte",
     sales_none="Alle, die Sie betreuen, haben diese Meldungen schon. Diesmal ist nichts zu tun.",
-    sales_some=(
-        "{people} bei Ihren Firmen {have} {stories} noch nicht. Ein Tippen öffnet eine Mail, in "
-        "der die Meldung schon steht. Setzen Sie einen eigenen Satz darüber, und senden Sie sie ab."
-    ),
-    have=("kennt", "kennen"),
+    sales_some=_german_summary,
     keep_inside="Bitte diese Mail selbst nicht weitergeben. Sie nennt Ihre Firmen.",
     between_us="Unter uns:",
     has_not_had="Kennt Meldung {number} noch nicht",
@@ -176,7 +198,6 @@ GERMAN = Words(
     your_people="Ihre {people}: {parts}.",
     had_it="{count} bekommen diesen Brief",
     people=lambda n: f"{n}{_NB}Person" if n == 1 else f"{n}{_NB}Personen",
-    stories=lambda n: "eine Meldung" if n == 1 else f"{n}{_NB}Meldungen",
     greeting="Guten Morgen.",
     greeting_name="Guten Morgen, {name}.",
     asked="weil Sie darum gebeten haben",

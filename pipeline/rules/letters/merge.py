@@ -248,7 +248,8 @@ def _text_pieces(text: str) -> Iterator[Piece]:
 
 def clean_value(value: str) -> str:
     """A value as it may stand in a letter: no controls, overrides or marks; newlines kept."""
-    return _UNWANTED.sub("", value.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    value = _UNWANTED.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
+    return re.sub(r"\s*\n\s*", "\n", value).strip()
 
 
 def fill_html(html: str, values: Mapping[str, str]) -> str:
@@ -258,7 +259,7 @@ def fill_html(html: str, values: Mapping[str, str]) -> str:
 
 def fill_text(text: str, values: Mapping[str, str]) -> str:
     """A copy's text part (or subject): values as they are, paragraphs wrapped to 70 columns."""
-    return _filled(text_segments(text), _cleaned(values), for_text)
+    return tidy(_filled(text_segments(text), _cleaned(values), for_text))
 
 
 def _cleaned(values: Mapping[str, str]) -> dict[str, str]:
@@ -289,7 +290,7 @@ def for_html(value: str, context: Context = "text") -> str:
     """A value escaped for its context; an address that is none of ours to follow is dropped."""
     match context:
         case "text":
-            return escape(value).replace("\n", "<br>")
+            return escape(value, quote=False).replace("\u00a0", "&nbsp;").replace("\n", "<br>")
         case "url":
             return escape(value) if _WEB.fullmatch(value) else ""
         case "mailto":
@@ -300,6 +301,11 @@ def for_html(value: str, context: Context = "text") -> str:
             return quote(value, safe="")
         case _:
             return escape(value.replace("\n", " "))
+
+
+def tidy(text: str) -> str:
+    """No spaces at the ends of lines, never more than two blank lines: regions may be hidden."""
+    return re.sub(r"\n{4,}", "\n\n\n", re.sub(r" +$", "", text, flags=re.MULTILINE))
 
 
 def wrap(text: str, first: str = "", rest: str = "", width: int = WIDTH) -> str:

@@ -252,6 +252,6 @@ def _guarded(line: re.Match[bytes]) -> bytes:
     if len(guarded) <= MAX_LINE:
         return guarded
     at = MAX_LINE - 1
-    while b"=" in guarded[at - 2 : at]:
+    while b"=" in guarded[at - 2 : at] or guarded[at:].startswith((b".", b"From ")):
         at -= 1
     return guarded[:at] + b"=\n" + guarded[at:]

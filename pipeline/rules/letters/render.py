@@ -152,7 +152,7 @@ def inlined(html: str, kind: EditionKind) -> str:
     if kind != "public":
         html = _inliner().inline(html)
     html = _COMMENT.sub(lambda it: it[0] if _KEPT_COMMENT.match(it[0]) else "", html)
-    lines = (line.strip() for line in html.split("\n"))
+    lines = (line.strip(" \t") for line in html.split("\n"))
     return "\n".join(line for line in lines if line) + "\n"
 
 
@@ -166,8 +166,7 @@ def draw_text(letter: Letter, templates: Mapping[str, str], fields: Fields) -> s
         "words": speech.words(letter.language),
     }
     raw = sandbox.render(_TEXT[letter.kind], templates, values, _text_filters(letter, fields))
-    lines = "\n".join(line.rstrip(" ") for line in raw.split("\n"))
-    return re.sub(r"\n{4,}", "\n\n\n", lines).strip("\n") + "\n"
+    return merge.tidy(raw).strip("\n") + "\n"
 
 
 @cache
@@ -208,11 +207,7 @@ def _sales_summary(letter: Letter) -> str:
     }  # fmt: skip
     if not people:
         return say.sales_none
-    return say.sales_some.format(
-        people=say.people(len(people)),
-        have=say.have[len(people) > 1],
-        stories=say.stories(len(untold)),
-    )
+    return say.sales_some(len(untold), len(letter.sales), len(people))
 
 
 def _sales_sums(letter: Letter) -> str:
@@ -259,13 +254,16 @@ def _text_filters(letter: Letter, fields: Fields) -> sandbox.Filters:
         )
         return _stacked(blocks)
 
-    def source_line(story: LetterStory, indent: str = "") -> str:
-        parts = (story.source_name or _host(story.url), _when(letter, story))
-        return merge.wrap(", ".join(filter(None, parts)), indent, indent)
+    def source(story: LetterStory, indent: str = "") -> str:
+        url = story.url if markdown.is_address(story.url) else ""
+        named = ", ".join(filter(None, (story.source_name or _host(url), _when(letter, story))))
+        lines = (merge.wrap(named, indent, indent) if named else "", f"{indent}{url}" * bool(url))
+        return "\n".join(filter(None, lines))
 
     def person(row: ForwardRow, first: str, rest: str) -> str:
         who = ", ".join(filter(None, (row.name, row.role)))
-        return _wrapped(f"{who} ({row.why_not})" if row.why_not else who, first, rest)
+        whole = f"{who} ({row.why_not})" if row.why_not else who
+        return _wrapped(markdown.bind(whole, letter.language), first, rest)
 
     return {
         **_common_filters(letter),
@@ -276,8 +274,8 @@ def _text_filters(letter: Letter, fields: Fields) -> sandbox.Filters:
         "centred": lambda sign: sign.center(merge.WIDTH).rstrip(),
         "ends": lambda left, right: _two_ends(left, right),
         "say": lambda form, **parts: form.format(**parts),
-        "bind": lambda text: text,
-        "source_line": source_line,
+        "bind": lambda text: markdown.bind(text, letter.language),
+        "source": source,
         "person": person,
         "mail_address": lambda url: unquote(url.removeprefix("mailto:").split("?")[0]),
     }
