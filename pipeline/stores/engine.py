@@ -29,7 +29,8 @@ def connect(url: str, *, writes: bool, wait_s: float = WAIT_S) -> sa.Engine:
     """An engine for SQLite or PostgreSQL; nothing is opened yet.
 
     On SQLite every writing transaction begins IMMEDIATE: deferred ones fail when two
-    writers meet, however long they would wait. A reading engine refuses to write.
+    writers meet, however long they would wait. A reading engine refuses to write. Values
+    (addresses among them) stay out of tracebacks.
 
     Units:  wait_s, seconds to wait for a lock
     Raises: BadInput (an address that is none, or a database we do not speak to)
@@ -37,12 +38,15 @@ def connect(url: str, *, writes: bool, wait_s: float = WAIT_S) -> sa.Engine:
     """
     backend = _parsed(url).get_backend_name()
     if backend == "sqlite":
-        engine = sa.create_engine(url)
+        engine = sa.create_engine(url, hide_parameters=True)
         _sqlite_rules(engine, writes=writes, wait_ms=round(wait_s * 1000))
         return engine
     try:
         engine = sa.create_engine(
-            url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_S}
+            url,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={"connect_timeout": CONNECT_S},
         )
     except ModuleNotFoundError as error:
         raise BadInput(

@@ -15,5 +15,5 @@ def insert_once(connection: sa.Connection, table: sa.Table, row: Mapping[str, An
     Source: ON CONFLICT DO NOTHING, the same on SQLite and PostgreSQL, partial indexes too
     """
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    result = connection.execute(make(table).values(**row).on_conflict_do_nothing())
-    return result.rowcount == 1
+    statement = make(table).values(**row).on_conflict_do_nothing().returning(sa.literal(1))
+    return connection.execute(statement).first() is not None
