@@ -212,6 +212,7 @@ sources = Table(
     Column("key", String(100), nullable=False, unique=True),
     Column("name", String(300), nullable=False),
     Column("kind", String(10), nullable=False),
+    Column("read_as", String(64), nullable=False, default=""),  # digest of kind and selectors
     text("configured_url"),
     text("url"),
     Column("etag", Text, nullable=False, default=""),
