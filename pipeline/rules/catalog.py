@@ -117,7 +117,7 @@ def _unique(kind: str, entries: Sequence[tuple[Place, _Keyed]]) -> Iterator[Comp
         if entry.was in live:
             yield Complaint(
                 (*place, "was"),
-                f'"{entry.was}" is still the key of a {kind}; `was` names a key that is no more',
+                f'the {kind} "{entry.was}" still stands; `was` names a key that is no more',
             )
     yield from _twice(
         ((*place, "was"), entry.was, f'another {kind} already says that it was "{entry.was}"')
@@ -236,11 +236,11 @@ def _names(place: Place, accounts: Sequence[Account]) -> Iterator[Complaint]:
             folded = " ".join(spelling.casefold().split())
             holder, first = taken.setdefault(folded, (number, at))
             if holder != number:
-                yield Complaint(at, f'"{spelling}" also means "{accounts[holder].name}"; '
-                                    "a story could not tell the two apart", first)  # fmt: skip
+                key = accounts[holder].key
+                yield Complaint(at, f'"{spelling}" already means the account "{key}"', first)
         for spelling, times in Counter(account.aliases).items():
             if times > 1:
-                yield Complaint((*where, "aliases"), f'"{spelling}" stands {times} times')
+                yield Complaint((*where, "aliases"), f'"{spelling}" stands more than once')
     yield from _twice(
         (
             (*place, "accounts", number, "domain"),
@@ -340,9 +340,9 @@ def _recap(
     unread: Unread,
 ) -> Iterator[Complaint]:
     place = (*place, "recap_of")
-    if not newsletter.recap_of or newsletter.recap_of in unread.newsletters:
-        return
     here = {n.key: n for n in constellation.newsletters}
+    if not newsletter.recap_of or newsletter.recap_of in unread.newsletters - here.keys():
+        return
     if newsletter.recap_of == newsletter.key:
         yield Complaint(place, "a newsletter cannot be the recap of itself")
     elif newsletter.recap_of not in here:

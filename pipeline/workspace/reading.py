@@ -212,7 +212,7 @@ _WORDS: Mapping[str, str] = {
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
-    "list_type": "must be a list: one entry a line, each with a dash before it",
+    "list_type": "must be a list: [one, two], or one entry a line with a dash before it",
     "dict_type": "must be a group of keys with values",
     "model_type": "must be a group of keys with values",
     "model_attributes_type": "must be a group of keys with values",

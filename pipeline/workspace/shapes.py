@@ -26,6 +26,7 @@ from pipeline.model.catalog import (
     Staff,
     Word,
 )
+from pipeline.rules.people.address import domain_of
 from pipeline.workspace.fields import (
     Address,
     Amount,
@@ -155,7 +156,7 @@ class FirmShape(Shape):
             name=self.name,
             postal_address=self.postal_address,
             base_url=self.base_url,
-            mail_domain=self.mail_domain or self.contact.rpartition("@")[2].lower(),
+            mail_domain=self.mail_domain or domain_of(self.contact.rpartition("@")[2]),
             contact=self.contact,
             staff=tuple(person.noun() for person in self.staff),
             services=tuple(service.noun() for service in self.services),
