@@ -193,12 +193,16 @@ class NewsTable(Protocol):
 class StoriesTable(Protocol):
     """Stories, whom they are about, and each constellation's pool."""
 
-    def ungrouped(self) -> Sequence[Item]:
-        """Items without a story, oldest first."""
+    def ungrouped(self, limit: int = ...) -> Sequence[Item]:
+        """The oldest items without a story, oldest first."""
         ...
 
-    def items_since(self, since: datetime) -> Sequence[Item]:
-        """Grouped items of the time window, to compare new ones with."""
+    def items_since(self, since: datetime, until: datetime | None = None) -> Sequence[Item]:
+        """All tellings of the stories that were told in this time, to compare new ones with."""
+        ...
+
+    def outdated(self, since: datetime) -> Sequence[int]:
+        """Stories whose leading telling was edited at its source since they took its words."""
         ...
 
     def apply_groups(self, drafts: Sequence[StoryDraft], now: datetime) -> Sequence[int]:
@@ -234,8 +238,8 @@ class StoriesTable(Protocol):
         """Our own news as the store holds it, by its key."""
         ...
 
-    def to_match(self, digest: str, since: datetime) -> Sequence[Story]:
-        """Stories of the time window that were last matched with other files or rules."""
+    def to_match(self, digest: str, since: datetime, limit: int = ...) -> Sequence[Story]:
+        """Some stories of the time window that were last matched with other files or rules."""
         ...
 
     def relate(
@@ -466,10 +470,6 @@ class LettersTable(Protocol):
         ...
 
     def audience(self, issue_id: int) -> Sequence[Verdict]: ...
-
-    def own_stories(self) -> Mapping[str, int]:
-        """Key of our own news → its story, so that nobody is told of it twice."""
-        ...
 
     def used_links(self, newsletter: str, before_issue: int) -> Mapping[str, str]:
         """canonical hash → ref of the earlier issue that used it."""

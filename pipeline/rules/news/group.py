@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from pipeline.model.news import Item, StoryDraft
 from pipeline.rules.news.words import lead_of, terms
@@ -33,12 +34,14 @@ SAME_SOURCE_FROM = 0.87
 #: So many words of the text stand beside the title, at this weight.
 LEAD_WORDS = 45
 LEAD_WEIGHT = 0.5
+#: Shorter texts tell nothing: "Read the full story on our site".
+LEAD_CHARS = 60
 #: Identical texts shorter than this may be boilerplate ("Read the full story").
 COPY_CHARS = 120
 #: A text counts as richer up to this length; beyond it is padding, or a whole page.
 RICH_CHARS = 6000
 #: How many entries of the index one item may look at before the likeliest are compared.
-LOOKS = 3000
+LOOKS = 500
 COMPARED = 8
 
 
@@ -193,7 +196,7 @@ class _Groups:
             looks += len(postings)
             if looks > LOOKS and scores:
                 break
-            for number in postings:
+            for number in islice(reversed(postings), LOOKS):
                 story = self._stories[number]
                 scores[number] += vector[term] * story.sum[term] / math.sqrt(story.square)
         return heapq.nsmallest(COMPARED, scores, key=lambda n: (-scores[n], n))
@@ -250,8 +253,9 @@ def _counted(item: Item) -> dict[str, float]:
     counts: defaultdict[str, float] = defaultdict(float)
     for term in terms(item.title):
         counts[term] += 1.0
-    for term in terms(lead_of(item.text, LEAD_WORDS)):
-        counts[term] += LEAD_WEIGHT
+    if len(item.text) >= LEAD_CHARS:
+        for term in terms(lead_of(item.text, LEAD_WORDS)):
+            counts[term] += LEAD_WEIGHT
     return dict(counts)
 
 
