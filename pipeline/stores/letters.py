@@ -290,14 +290,6 @@ class SqlLetters:
         )
         return {link: f"{newsletter}/{number}" for link, number in rows}
 
-    def own_stories(self) -> Mapping[str, int]:
-        rows = self._connection.execute(
-            sa.select(schema.stories.c.own_key, schema.stories.c.id).where(
-                schema.stories.c.own_key.is_not(None)
-            )
-        )
-        return {str(key): story_id for key, story_id in rows}
-
     # ── audiences ────────────────────────────────────────────────────────────────────────
 
     def write_audience(self, issue_id: int, verdicts: Iterable[Verdict]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.model.catalog import Account
@@ -75,6 +75,25 @@ def why_left_out(snippet: Snippet, account_key: str) -> str:
     if account_key in (*snippet.about, snippet.learnt_from):
         return "about them, without a wording of their own"
     return "in confidence"
+
+
+def with_named(snippet: Snippet, accounts: Sequence[Account]) -> Snippet:
+    """The snippet, about every account too that its own words name.
+
+    A curator's take may speak of a company that the news itself does not; in that company's
+    copies it is about them as well. Names count as they are written, so that "target" is no
+    company.
+    """
+    said = "\n".join((snippet.title, snippet.fact, snippet.take, snippet.question))
+    more = [a.key for a in accounts if a.key not in snippet.about and is_named(said, a)]
+    return replace(snippet, about=(*snippet.about, *more)) if more else snippet
+
+
+def is_named(text: str, account: Account) -> bool:
+    """Whether a text holds one of the account's names, written as in the file."""
+    return any(
+        names(text, name, any_case=False) for name in (account.name, *account.aliases) if name
+    )
 
 
 # ── how it reads ─────────────────────────────────────────────────────────────────────────
@@ -171,12 +190,16 @@ _SENTENCE = re.compile(r"[^.!?\n]+[.!?]?")
 
 
 def betrayals(
-    snippet: Snippet, account: Account | None, people: Iterable[str] = ()
+    snippet: Snippet,
+    account: Account | None,
+    people: Iterable[str] = (),
+    others: Iterable[Account] = (),
 ) -> tuple[str, ...]:
     """What in the general wording would tell where it came from: names, figures, dates.
 
     Shape:  account is whose confidence it is, None when our files no longer have it;
-            people are the last names of the contacts there
+            people are the last names of the contacts there; others are the constellation's
+            accounts, none of which a lesson may name
     """
     if account is None:
         return (f"{snippet.learnt_from} stands in no file, so its names cannot be looked for",)
@@ -186,6 +209,7 @@ def betrayals(
     )
     return (
         *(f"the name {name}" for name in _names(account, people) if names(wording, name)),
+        *(f"the name {a.name}" for a in others if a != account and is_named(wording, a)),
         *(f"the figure {figure}" for figure in _shared(_FIGURE, wording, secret)),
         *(f"the date {day}" for day in _shared(_WORD, wording, secret) if day in _CALENDAR),
     )
@@ -206,10 +230,10 @@ def _shared(pattern: re.Pattern[str], wording: str, secret: str) -> list[str]:
     return sorted({hit for hit in found(wording) if hit in there})
 
 
-def names(text: str, name: str) -> bool:
-    """Whether a text holds a name as whole words, in any case."""
+def names(text: str, name: str, *, any_case: bool = True) -> bool:
+    """Whether a text holds a name as whole words."""
     pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, name.split())) + r"(?!\w)"
-    return re.search(pattern, text, re.IGNORECASE) is not None
+    return re.search(pattern, text, re.IGNORECASE if any_case else re.NOFLAG) is not None
 
 
 @dataclass(frozen=True, slots=True)

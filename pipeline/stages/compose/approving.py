@@ -37,6 +37,8 @@ STOPPABLE: tuple[IssueState, ...] = (
     "planned", "draft", "in_review", "approved", "scheduled", "sending",
 )  # fmt: skip
 
+STOPPED = "stopped"  #: reason of a copy that a stop held back
+
 
 @dataclass(frozen=True, slots=True)
 class Approved:
@@ -74,6 +76,7 @@ def approve(ports: Ports, ref: str, *, clear: Sequence[str] = ()) -> Approved:
     with ports.store.read() as tables:
         issue = tables.letters.find_issue(ref)
         _may_approve(ports, issue)
+        _is_to_go_on(tables, issue)
         read = read_draft(ports, tables, issue)
     cleared = _to_clear(read.snippets, clear)
     draft = read.with_snippets(
@@ -118,6 +121,19 @@ def _may_approve(ports: Ports, issue: Issue) -> None:
             f"Only {name} approves {issue.ref}; you act as {ports.actor or 'nobody'}.",
             f"Ask {name}, or act as the approver with `--as {constellation.approver}`. Who "
             f"approves stands in constellations/{constellation.key}.yaml.",
+        )
+
+
+def _is_to_go_on(tables: Tables, issue: Issue) -> None:
+    """A partly sent issue goes on only where a stop held copies back."""
+    held_back = issue.state != "partly_sent" or any(
+        delivery.state == "withheld" and delivery.reason == STOPPED
+        for delivery in tables.deliveries.of_issue(issue.id)
+    )
+    if not held_back:
+        raise Conflict(
+            f"Issue {issue.ref} is out; no copy of it was held back.",
+            f"`asterism explain issue {issue.ref}` tells how each copy fared.",
         )
 
 
@@ -167,7 +183,7 @@ def _hold_back(issue: Issue, findings: Sequence[Finding]) -> None:
 
 def _is_unchanged(tables: Tables, read: Draft) -> None:
     issue = tables.letters.by_id(read.issue.id)
-    if issue != read.issue or tuple(tables.snippets.of_issue(issue.id)) != read.snippets:
+    if issue != read.issue or tuple(tables.snippets.of_issue(issue.id)) != read.stored:
         raise Conflict(
             f"Issue {issue.ref} changed while it was being approved.",
             "Look at it again, then approve it.",
@@ -289,7 +305,7 @@ def stop(ports: Ports, ref: str, reason: str = "") -> Stopped:
                 f"Issue {before.ref} is {before.state.replace('_', ' ')}; nothing is to stop.",
                 f"`asterism issue show {before.ref}` tells where it stands.",
             )
-        held_back = tables.deliveries.withhold_planned(before.id, "stopped", now)
+        held_back = tables.deliveries.withhold_planned(before.id, STOPPED, now)
         counts = tables.deliveries.counts(before.id)
         left = sum(number for (_, state), number in counts.items() if state not in UNSENT)
         if left and not held_back:

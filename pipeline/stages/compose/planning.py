@@ -22,7 +22,14 @@ from pipeline.rules.letters.forward import Desk, Standing
 from pipeline.rules.letters.lint import lint_issue, lint_rendered, longest_values
 from pipeline.rules.letters.merge import fill_html, fill_text
 from pipeline.rules.letters.render import read_templates, render
-from pipeline.rules.letters.wall import betrayals, numbered, tells_customer, travels, wording_for
+from pipeline.rules.letters.wall import (
+    betrayals,
+    is_named,
+    numbered,
+    tells_customer,
+    travels,
+    wording_for,
+)
 from pipeline.stages.compose.reading import Draft
 
 CHUNK = 500
@@ -183,7 +190,8 @@ def _next_services(draft: Draft) -> dict[str, Service]:
 
 
 def _headers(reply_to: Staff) -> dict[str, str]:
-    return {"reply_to_name": reply_to.name, "reply_to_address": reply_to.address}
+    name = reply_to.name.replace("\\", "").replace('"', "'")
+    return {"Reply-To": f'"{name}" <{reply_to.address}>'}
 
 
 # ── rendering and checking ───────────────────────────────────────────────────────────────
@@ -260,6 +268,7 @@ def _of_wall(draft: Draft) -> Iterator[Finding]:
                 snippet,
                 material.account(snippet.learnt_from),
                 last_names.get(snippet.learnt_from, ()),
+                material.constellation.accounts,
             ):
                 what = f"the general wording holds {hit}, which betrays where it came from"
                 yield Finding("confidence_betrayed", where, what, blocks=travels(snippet))
@@ -271,15 +280,33 @@ def _of_wall(draft: Draft) -> Iterator[Finding]:
 
 
 def _of_naming(draft: Draft) -> Iterator[Finding]:
-    firm, issue = draft.material.catalog.firm, draft.issue
+    """Where our own words name an account that should not read, or not be told of, them so."""
+    firm, issue, newsletter = draft.material.catalog.firm, draft.issue, draft.terms.newsletter
     accounts = [a for c in draft.material.catalog.constellations for a in c.accounts]
-    texts = [("opening", issue.opening), ("theme", issue.theme), ("subject", issue.subject)]
-    for number, snippet in numbered(draft.snippets):
-        where = f"story {number}" if number else "also noted"
-        texts += [(where, text) for text in (snippet.title, snippet.fact, snippet.take)]
-    texts += [(f"own news {news.key}", news.text) for news in firm.news]
-    texts += [(f"service {service.key}", service.text) for service in firm.services]
-    for where, text in texts:
+    head = [
+        ("subject", issue.subject), ("preheader", issue.preheader), ("theme", issue.theme),
+        ("opening", issue.opening),
+    ]  # fmt: skip
+    for where, text in head:
+        for account in draft.material.constellation.accounts:
+            if is_named(text, account):
+                what = f"it names {account.name}, and stands so in the copies of {account.name} too"
+                yield Finding("names_account", where, what, blocks=False)
+    stories = [
+        (f"story {number}" if number else "also noted", text)
+        for number, snippet in numbered(draft.snippets)
+        for text in (snippet.title, snippet.fact, snippet.take)
+    ]
+    for where, text in (*head, *stories):
         for naming in tells_customer(text, accounts):
             what = f"does it say that {naming.account} works with us? “{naming.sentence}”"
             yield Finding("names_customer", where, what, blocks=False)
+    ours = [("positioning", newsletter.positioning), ("invitation", newsletter.invitation)]
+    ours += [(f"own news {news.key}", f"{news.title}\n{news.text}") for news in firm.news]
+    ours += [(f"service {one.key}", f"{one.name}\n{one.text}") for one in firm.services]
+    for where, text in ours:
+        for account in accounts:
+            secret = account.relationship == "customer" and not account.may_be_named
+            if secret and is_named(text, account):
+                what = f"it names {account.name}, whose file does not say may_be_named"
+                yield Finding("names_customer", where, what)

@@ -15,6 +15,7 @@ from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.audience import Terms
 from pipeline.rules.letters.editions import Material
 from pipeline.rules.letters.ledger import UNSENT
+from pipeline.rules.letters.wall import with_named
 from pipeline.rules.news.address import link_hash
 
 #: Our own news is new since the last issue that went out; before the first, so long.
@@ -30,6 +31,7 @@ WENT_OUT: frozenset[IssueState] = frozenset({"sending", "sent", "partly_sent"})
 class Draft:
     """An issue that is not frozen, with its audience."""
 
+    stored: tuple[Snippet, ...]  #: as the store has them, to see whether they changed
     material: Material
     terms: Terms
     candidates: tuple[Candidate, ...]
@@ -82,7 +84,8 @@ def read_draft(ports: Ports, tables: Tables, issue: Issue) -> Draft:
     constellation, newsletter = newsletter_of(ports, issue)
     now = ports.clock.now()
     before = _last_one_out(tables, issue)
-    snippets = tuple(tables.snippets.of_issue(issue.id))
+    stored = tuple(tables.snippets.of_issue(issue.id))
+    snippets = tuple(with_named(snippet, constellation.accounts) for snippet in stored)
     material = Material(
         catalog=ports.catalog,
         constellation=constellation,
@@ -90,7 +93,7 @@ def read_draft(ports: Ports, tables: Tables, issue: Issue) -> Draft:
         issue=issue,
         snippets=snippets,
         news_after=before.beat_on if before else issue.beat_on - FIRST_NEWS,
-        own_stories=tables.letters.own_stories(),
+        own_stories={key: story.id for key, story in tables.stories.own_news().items()},
     )
     candidates = tuple(
         tables.people.candidates(
@@ -104,6 +107,7 @@ def read_draft(ports: Ports, tables: Tables, issue: Issue) -> Draft:
     )
     settled, services = _already_out(tables, issue, candidates)
     return Draft(
+        stored=stored,
         material=material,
         terms=Terms(
             newsletter=newsletter,

@@ -17,6 +17,7 @@ from pipeline.rules.letters.wall import (
     told,
     travels,
     why_left_out,
+    with_named,
     wording_for,
 )
 from tests.builders import FERRIES, snippet
@@ -200,6 +201,21 @@ TOLD = replace(
 def test_names_figures_and_dates_betray(wording, found):
     kept = replace(TOLD, general_wording=wording)
     assert set(betrayals(kept, NORTHLINE, ["Aas"])) == set(found)
+
+
+def test_a_lesson_names_no_other_account_either():
+    kept = replace(TOLD, general_wording="Unlike Blue Strait, a firm drops berths.")
+    assert betrayals(kept, NORTHLINE, (), FERRIES.accounts) == ("the name Blue Strait",)
+
+
+def test_a_story_is_about_whom_its_own_words_name():
+    kept = snippet(1, about=("northline",), take="Blue Strait will follow, the northline never.")
+    assert with_named(kept, FERRIES.accounts).about == ("northline", "blue-strait")
+    assert wording_for(with_named(kept, FERRIES.accounts), "blue-strait") is None
+    assert with_named(snippet(1, take="The blue strait is wide."), FERRIES.accounts).about == ()
+    assert with_named(snippet(1, title="Skagenruter moves"), FERRIES.accounts).about == (
+        "skagen-ruter",
+    )
 
 
 def test_a_confidence_of_a_vanished_account_cannot_be_cleared():
