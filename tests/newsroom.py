@@ -10,9 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.model.letters import Beat, Issue
+from pipeline.ports import Ports
+from pipeline.rules.news.address import link_hash
 from pipeline.stores import schema
 from pipeline.stores.sql import SqlStore
-from tests.builders import CATALOG, FERRIES, NOW
+from tests.builders import CATALOG, FERRIES, NOW, StandingClock
 
 
 @dataclass
@@ -99,6 +101,15 @@ class Newsroom:
         engine.dispose()
         return story_id, public_id
 
+    def ports(self, actor: str = "eva", at: datetime = NOW) -> Ports:
+        """The bag for curating and explaining: a store, a clock, the files, and who acts."""
+        nothing: Any = None
+        return Ports(
+            store=self.store, workspace=nothing, clock=StandingClock(at), fetcher=nothing,
+            parser=nothing, transport=nothing, tokens=nothing, catalog=CATALOG,
+            progress=lambda done, total, what: None, actor=actor,
+        )  # fmt: skip
+
     def merge(self, story_id: int, into: int) -> None:
         self._update(schema.stories, story_id, merged_into=into)
 
@@ -121,7 +132,7 @@ class Newsroom:
             connection, schema.items, story_id=story_id, url=link, canonical_url=link,
             source_id=self._id(connection, "sources", source), identity=f"{story_id}-{link}"[-60:],
             title=title, text=text, published_at=at, seen_at=at, content_hash="0",
-            joined_why="first telling",
+            joined_why="first telling", canonical_hash=link_hash(link),
         )  # fmt: skip
 
     def _update(self, table: sa.Table, row_id: int, **values: Any) -> None:

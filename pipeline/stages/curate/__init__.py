@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.stages.curate.file_in import CurateTally, import_file
+from pipeline.stages.curate.file_in import import_file
 from pipeline.stages.curate.file_out import export
+from pipeline.stages.curate.file_plan import CurateTally
 from pipeline.stages.curate.undoing import undo
 from pipeline.stages.curate.verbs import (
     Kept,

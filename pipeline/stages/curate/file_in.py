@@ -1,71 +1,35 @@
-"""Takes back the file that a curator edited: all of it, or nothing with every mistake named.
-
-First everything is looked up and decided, then it is done in the same transaction. A dry run
-stops in between.
-"""
+"""Takes back the file that a curator edited: all of it, or nothing with every mistake named."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from dataclasses import replace
 
-from pipeline.errors import BadInput, Conflict, Mistake, NotFound
+from pipeline.errors import BadInput, Conflict
 from pipeline.model.letters import Issue, Section, Snippet
-from pipeline.model.log import Operation
 from pipeline.model.news import Story
 from pipeline.ports import Ports, Tables
-from pipeline.rules.letters.curated import (
-    NEW,
-    Block,
-    CuratedFile,
-    digest,
-    read,
-    refuse,
-)
+from pipeline.rules.letters.curated import NEW, digest, read, refuse
 from pipeline.rules.letters.prefill import prefilled
-from pipeline.rules.letters.two_hands import Whose, decide
+from pipeline.stages.curate.file_plan import (
+    CurateTally,
+    Plan,
+    Planner,
+    Step,
+    block_words,
+    said_by,
+)
 from pipeline.stages.curate.record import (
-    POOL_WINDOW,
     Change,
     State,
     changed_words,
-    dropped_by,
     head_of,
     open_issue,
     reorder,
-    story_of,
     words_of,
 )
-from pipeline.stages.curate.verbs import (
-    account_named,
-    both_texts,
-    elsewhere,
-    why_no_issue,
-    write_note,
-)
+from pipeline.stages.curate.verbs import write_note
 
 MAX_CHARS = 2_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class CurateTally:
-    """What a curated file did, or would do."""
-
-    issue_ref: str
-    kept: int = 0
-    removed: int = 0
-    dropped: int = 0
-    edited: int = 0  #: stories whose words changed, and the issue's head
-    notes: int = 0  #: field notes added
-    moved: bool = False  #: the order or a section changed
-    changes: tuple[str, ...] = ()  #: each in a sentence
-    warnings: tuple[str, ...] = ()
-    applied: bool = False
-
-    @property
-    def unchanged(self) -> bool:
-        return not (self.changes or self.moved)
 
 
 def import_file(
@@ -91,14 +55,14 @@ def import_file(
         refuse(parsed.mistakes, file_name)
     with ports.store.write() as tables:
         issue = open_issue(ports, tables, parsed.file.issue_ref)
-        plan = _Planner(ports, tables, issue, parsed.file, file_name).plan()
+        plan = Planner(ports, tables, issue, parsed.file, file_name).plan()
         refuse((*parsed.mistakes, *plan.mistakes), file_name)
         if plan.conflicts and not force:
             raise Conflict(*_told(plan.conflicts, issue, file_name))
         tally = plan.tally()
         if not dry_run and not tally.unchanged:
             _apply(ports, tables, plan, file_name)
-        return tally if dry_run else plan.tally(applied=not tally.unchanged)
+        return replace(tally, applied=not (dry_run or tally.unchanged))
 
 
 def _told(conflicts: list[str], issue: Issue, file_name: str) -> tuple[str, str]:
@@ -111,428 +75,10 @@ def _told(conflicts: list[str], issue: Issue, file_name: str) -> tuple[str, str]
     )
 
 
-# ── what is to be done ───────────────────────────────────────────────────────────────────
-
-
-@dataclass(slots=True)
-class _Step:
-    """One block, and what becomes of its story."""
-
-    block: Block
-    story: Story | None  #: None: a field note still to be written
-    snippet: Snippet | None
-    words: dict[str, str] = field(default_factory=dict)  #: to be written; empty: none
-    keep: bool = False
-    remove: bool = False
-    drop: bool = False
-    offer: bool = False
-    section: bool = False  #: it moves to the other section
-    vouch: bool = False  #: a field note says by now who told it
-    learnt_from: str = ""  #: of a field note
-
-    @property
-    def in_issue(self) -> bool:
-        return self.block.place in ("main", "noted")
-
-
-@dataclass(slots=True)
-class _Plan:
-    issue: Issue
-    file: CuratedFile
-    steps: list[_Step] = field(default_factory=list)
-    leaving: list[Snippet] = field(default_factory=list)
-    head: dict[str, str] = field(default_factory=dict)
-    moved: bool = False
-    mistakes: list[Mistake] = field(default_factory=list)
-    conflicts: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def tally(self, *, applied: bool = False) -> CurateTally:
-        steps = self.steps
-        return CurateTally(
-            issue_ref=self.issue.ref,
-            kept=sum(s.keep for s in steps),
-            removed=sum(s.remove for s in steps) + len(self.leaving),
-            dropped=sum(s.drop for s in steps),
-            edited=sum(bool(s.words) for s in steps) + bool(self.head),
-            notes=sum(s.story is None for s in steps),
-            moved=self.moved or any(s.section for s in steps),
-            changes=tuple(self._sentences()),
-            warnings=tuple(self.warnings),
-            applied=applied,
-        )
-
-    def _sentences(self) -> Iterator[str]:
-        if self.head:
-            yield f"{', '.join(self.head)} written"
-        for step in self.steps:
-            if done := ", ".join(_done(step)):
-                yield f"“{step.block.title}” {done}"
-        for snippet in self.leaving:
-            yield f"“{snippet.title}” out of the issue, its words are kept"
-        if self.moved:
-            yield "order changed"
-
-
-def _done(step: _Step) -> Iterator[str]:
-    if step.story is None:
-        yield "added as a field note"
-    if step.keep:
-        yield "kept" if step.block.place == "main" else "kept, under “Also noted”"
-    if step.section:
-        yield "moved up into the issue" if step.block.place == "main" else "moved to “Also noted”"
-    if step.remove:
-        yield "out of the issue, its words are kept"
-    if step.drop:
-        yield "dropped"
-    if step.offer and not step.keep:
-        yield "offered again"
-    if step.vouch:
-        yield "public by now" if step.block.public else f"learnt from {step.block.learnt_from}"
-    if step.words:
-        yield f"{', '.join(step.words).replace('_', ' ')} written"
-
-
-class _Planner:
-    """Compares the file with the store and decides; writes nothing."""
-
-    def __init__(
-        self, ports: Ports, tables: Tables, issue: Issue, file: CuratedFile, file_name: str
-    ) -> None:
-        self._ports = ports
-        self._tables = tables
-        self._issue = issue
-        self._file = file
-        self._name = file_name
-        self._plan = _Plan(issue, file)
-        self._active: dict[int, Snippet] = {}
-        for snippet in tables.snippets.of_issue(issue.id):
-            self._active.setdefault(snippet.story_id, snippet)
-        self._removed = {s.story_id: s for s in tables.snippets.of_issue(issue.id, removed=True)}
-        self._earlier = _Earlier(ports, tables, issue, file, file_name)
-        self._known = self._known_stories()
-
-    def plan(self) -> _Plan:
-        self._plan_head()
-        for block, story in self._resolved():
-            self._plan_block(block, story)
-        self._plan_leaving()
-        self._plan_order()
-        return self._plan
-
-    # which story a block means
-
-    def _known_stories(self) -> dict[int, str]:
-        """Stories of the issue that the file knew: story → digest of their words then."""
-        found = dict(self._earlier.placed)
-        for handle, base in self._file.known:
-            try:
-                found.setdefault(story_of(self._tables, handle).id, base)
-            except (NotFound, BadInput):
-                continue  # a broken line makes nobody leave the issue
-        return found
-
-    def _resolved(self) -> Iterator[tuple[Block, Story | None]]:
-        """Blocks with their stories; of two that have become one story, the higher block."""
-        first: dict[int, Block] = {}
-        for block in self._file.blocks:
-            story = self._story_of(block)
-            if story is None:
-                if block.handle == NEW:
-                    yield block, None
-                continue
-            earlier = first.setdefault(story.id, block)
-            if earlier is block:
-                yield block, story
-            elif block.base != digest(_words(block)):
-                self._wrong(
-                    block,
-                    f"“{block.title}” and “{earlier.title}” (line {earlier.line}) have become one "
-                    "story: put your words under one of them and delete the other",
-                )
-
-    def _story_of(self, block: Block) -> Story | None:
-        if block.handle == NEW:
-            return self._earlier.note(block)
-        if not block.handle:
-            return None  # told when it was read
-        try:
-            return story_of(self._tables, block.handle)
-        except NotFound:
-            self._wrong(block, f"unknown story “{block.handle}”{self._did_you_mean(block)}")
-        except BadInput as error:
-            self._wrong(block, error.message)
-        return None
-
-    def _did_you_mean(self, block: Block) -> str:
-        since = self._ports.clock.now() - POOL_WINDOW
-        known = {s.story_public_id[:8]: s.title for s in self._active.values()}
-        for ranked in self._tables.stories.pool(self._issue.constellation_key, since):
-            known[ranked.story.public_id[:8]] = ranked.story.title
-        for handle, title in known.items():
-            if title == block.title or get_close_matches(block.handle, [handle], cutoff=0.7):
-                return f": did you mean [story: {handle}] (“{title}”)?"
-        return ": its `[story: …]` line was changed; `asterism stories` lists what there is"
-
-    # what becomes of it
-
-    def _plan_head(self) -> None:
-        current, mine = head_of(self._issue), dict(self._file.head)
-        whose = decide(
-            current,
-            mine,
-            self._file.base,
-            seen=self._earlier.head,
-            untouched=self._issue.revision == 1,
-        )
-        different = changed_words(current, mine)
-        self._settle(whose, "the issue's head", self._file.line, current, different)
-        if whose in ("mine", "conflict"):
-            self._plan.head = different
-
-    def _plan_block(self, block: Block, story: Story | None) -> None:
-        snippet = None
-        if story is not None:
-            snippet = self._active.get(story.id) or self._removed.get(story.id)
-        step = _Step(block, story, snippet)
-        if block.handle == NEW:
-            self._plan_vouch(step)
-        self._check_accounts(block, story)
-        self._plan_place(step)
-        self._plan_words(step)
-        self._plan.steps.append(step)
-
-    def _plan_vouch(self, step: _Step) -> None:
-        block, story = step.block, step.story
-        if block.learnt_from:
-            step.learnt_from = self._account_key(block, block.learnt_from)
-        elif not block.public:
-            if step.in_issue and (story is None or why_no_issue(story)):
-                self._wrong(
-                    block,
-                    f"the note “{block.title}” enters no issue until it says `Learnt from: …` "
-                    "or `Public: yes`; leave it in the pool until then",
-                )
-            return
-        if story is not None:
-            step.vouch = (story.learnt_from, story.is_public) != (step.learnt_from, block.public)
-
-    def _account_key(self, block: Block, name: str) -> str:
-        try:
-            return account_named(self._ports, name).key
-        except NotFound as error:
-            self._wrong(block, f"unknown account “{name}”. {error.hint}")
-            return ""
-
-    def _check_accounts(self, block: Block, story: Story | None) -> None:
-        if not block.own_name or not block.words.get("own_wording"):
-            return
-        key = self._account_key(block, block.own_name)
-        if not key or story is None:
-            return
-        theirs = {m.account_key for m in story.mentions if m.relation == "self"}
-        if key not in theirs | {story.learnt_from}:
-            self._plan.warnings.append(
-                f"“{block.title}” does not name {block.own_name}, so nobody will read the words "
-                f"for {block.own_name} itself"
-            )
-
-    def _plan_place(self, step: _Step) -> None:
-        if step.in_issue:
-            self._plan_in(step)
-        elif step.block.place == "dropped":
-            self._plan_dropped(step)
-        else:
-            self._plan_pool(step)
-
-    def _plan_in(self, step: _Step) -> None:
-        story, block = step.story, step.block
-        if story is not None and block.handle != NEW and (reason := why_no_issue(story)):
-            self._wrong(block, f"“{story.title}” {reason}, so it enters no issue")
-        active = story is not None and story.id in self._active
-        step.keep = not active
-        step.section = bool(active and step.snippet and step.snippet.section != block.place)
-        if story is not None:
-            step.offer = bool(self._dropped_by(story))
-            if step.keep:
-                self._plan.warnings += elsewhere(self._tables, story, self._issue)
-
-    def _plan_pool(self, step: _Step) -> None:
-        if step.story is None:
-            return
-        step.remove = self._leaves(step.story)
-        step.offer = step.story.id in self._earlier.dropped and bool(self._dropped_by(step.story))
-
-    def _plan_dropped(self, step: _Step) -> None:
-        if step.story is None:
-            self._wrong(step.block, f"“{step.block.title}” is new: there is nothing to drop")
-        elif step.story.id in self._active and not self._leaves(step.story):
-            self._plan.warnings.append(
-                f"“{step.block.title}” came into the issue after the export, so it was not dropped"
-            )
-        else:
-            step.remove = step.story.id in self._active
-            step.drop = not self._dropped_by(step.story)
-
-    def _leaves(self, story: Story) -> bool:
-        """Whether a story outside the issue's sections goes out: only if the file knew it there."""
-        by_hand = not self._file.exported
-        return story.id in self._active and (by_hand or story.id in self._known)
-
-    def _plan_words(self, step: _Step) -> None:
-        block, mine = step.block, _words(step.block)
-        if step.story is None:
-            self._need_words(block)
-            step.words = {}
-            return
-        current = words_of(step.snippet) if step.snippet else dict(prefilled(step.story))
-        whose = decide(
-            current,
-            mine,
-            block.base,
-            seen=self._earlier.words(step.story),
-            untouched=step.snippet is None or step.snippet.revision == 1,
-        )
-        different = changed_words(current, mine)
-        self._settle(whose, f"“{block.title}”", block.line, current, different)
-        if whose in ("mine", "conflict"):
-            step.words = different
-
-    def _need_words(self, block: Block) -> None:
-        if not (block.words.get("fact") or block.words.get("take")):
-            self._wrong(block, f"the note “{block.title}” says nothing: write its ### Fact")
-
-    def _settle(
-        self,
-        whose: Whose,
-        what: str,
-        line: int,
-        current: Mapping[str, str],
-        different: Mapping[str, str],
-    ) -> None:
-        if whose == "conflict":
-            self._plan.conflicts.append(
-                f"{self._name}:{line}: {what}\n{both_texts(current, different)}"
-            )
-        elif whose == "theirs":
-            self._plan.warnings.append(
-                f"{what} was changed by somebody else meanwhile; their words stay"
-            )
-
-    def _plan_leaving(self) -> None:
-        """Stories whose blocks were deleted; duplicates that a merge has left."""
-        there = {step.story.id for step in self._plan.steps if step.story is not None}
-        for snippet in self._tables.snippets.of_issue(self._issue.id):
-            if snippet.story_id in there:
-                if snippet.id != self._active[snippet.story_id].id:
-                    self._plan.leaving.append(snippet)
-                continue
-            if snippet.story_id not in self._known:
-                continue
-            now = digest(words_of(snippet))
-            if now == self._known[snippet.story_id]:
-                self._plan.leaving.append(snippet)
-            else:
-                self._plan.warnings.append(
-                    f"“{snippet.title}” is not in the file, but somebody wrote on it meanwhile: "
-                    "it stays in the issue"
-                )
-
-    def _plan_order(self) -> None:
-        leaving = {snippet.id for snippet in self._plan.leaving}
-        gone = {s.story.id for s in self._plan.steps if s.story is not None and s.remove}
-        stay = [
-            story_id
-            for story_id, snippet in self._active.items()
-            if snippet.id not in leaving and story_id not in gone
-        ]
-        wanted = [s.story.id for s in self._plan.steps if s.in_issue and s.story is not None]
-        for section in ("main", "noted"):
-            before = [i for i in stay if self._active[i].section == section]
-            ours = [i for i in wanted if i in before]
-            later = [i for i in before if i not in wanted]
-            if ours + later != before:
-                self._plan.moved = True
-
-    def _dropped_by(self, story: Story) -> str:
-        return dropped_by(self._tables, self._issue.constellation_key, story.id)
-
-    def _wrong(self, block: Block, what: str) -> None:
-        self._plan.mistakes.append(Mistake(self._name, block.line, 1, "", what))
-
-
-def _words(block: Block) -> dict[str, str]:
-    return {"title": block.title, **block.words}
-
-
-# ── what this very file did before ───────────────────────────────────────────────────────
-
-
-class _Earlier:
-    """What the same person's earlier imports of the same file left behind.
-
-    Writing a bit, importing, and writing on in the same file is how people work: their own
-    words must not look like somebody else's.
-    """
-
-    def __init__(
-        self, ports: Ports, tables: Tables, issue: Issue, file: CuratedFile, file_name: str
-    ) -> None:
-        self._tables = tables
-        self.placed: dict[int, str] = {}  #: story → digest: in the issue after the last import
-        self.dropped: set[int] = set()
-        self.head: set[str] = set()
-        self._seen: dict[int, str] = {}
-        self._notes: list[tuple[State, int]] = []
-        self._taken: set[int] = set()
-        key = file.exported or file_name
-        imports = [o for o in tables.log.of(f"issue:{issue.public_id}") if o.verb == "import"]
-        for operation in imports:
-            self._remember_notes(operation)
-        ours = [o for o in imports if o.actor == ports.actor and o.after.get("file") == key]
-        if ours and ours[-1].undone_by is None:
-            self._remember(ours[-1])
-
-    def _remember_notes(self, operation: Operation) -> None:
-        for ref, said in operation.after.get("said", {}).items():
-            self._notes.append((said, story_of(self._tables, ref).id))
-
-    def _remember(self, operation: Operation) -> None:
-        self.head = {operation.after["head_digest"]}
-        for ref, (place, seen) in operation.after["digests"].items():
-            story = story_of(self._tables, ref)
-            self._seen[story.id] = seen
-            if place in ("main", "noted"):
-                self.placed[story.id] = seen
-            elif place == "dropped":
-                self.dropped.add(story.id)
-
-    def words(self, story: Story) -> set[str]:
-        """Digest of what this file's last import wrote on a story."""
-        return {self._seen[story.id]} if story.id in self._seen else set()
-
-    def note(self, block: Block) -> Story | None:
-        """The field note that an earlier import made of this block, if its title or text stayed."""
-        said = said_by(block)
-        for before, story_id in self._notes:
-            alike = any(said[name] and said[name] == before.get(name) for name in said)
-            if alike and story_id not in self._taken:
-                self._taken.add(story_id)
-                (story,) = self._tables.stories.by_ids([story_id])
-                return story
-        return None
-
-
-def said_by(block: Block) -> dict[str, str]:
-    """What a new note is known again by."""
-    text = block.words.get("fact") or block.words.get("take", "")
-    return {"title": block.title, "text": digest({"text": text}) if text else ""}
-
-
 # ── doing it ─────────────────────────────────────────────────────────────────────────────
 
 
-def _apply(ports: Ports, tables: Tables, plan: _Plan, file_name: str) -> None:
+def _apply(ports: Ports, tables: Tables, plan: Plan, file_name: str) -> None:
     issue = plan.issue
     change = Change(ports, tables, issue.constellation_key, issue)
     if plan.head:
@@ -561,25 +107,25 @@ def _apply(ports: Ports, tables: Tables, plan: _Plan, file_name: str) -> None:
     )
 
 
-def _write_note(ports: Ports, tables: Tables, step: _Step, issue: Issue) -> Story:
+def _write_note(ports: Ports, tables: Tables, step: Step, issue: Issue) -> Story:
     block = step.block
     is_link = block.source.startswith(("http://", "https://"))
     story = write_note(
         ports,
         tables,
         issue.constellation_key,
-        block.words.get("fact") or block.words.get("take", ""),
+        block.words["fact"],
         title=block.title,
         learnt_from=step.learnt_from,
         public=block.public,
         url=block.source if is_link else "",
         source="" if is_link else block.source,
     )
-    step.words = changed_words(dict(prefilled(story)), _words(block))
+    step.words = changed_words(dict(prefilled(story)), block_words(block))
     return story
 
 
-def _place(tables: Tables, change: Change, step: _Step, story: Story, issue: Issue) -> None:
+def _place(tables: Tables, change: Change, step: Step, story: Story, issue: Issue) -> None:
     if step.vouch:
         change.vouch(story, step.learnt_from, public=step.block.public)
     if step.offer:
@@ -596,7 +142,7 @@ def _place(tables: Tables, change: Change, step: _Step, story: Story, issue: Iss
         change.drop(story)
 
 
-def _write_on(tables: Tables, step: _Step, snippet: Snippet) -> None:
+def _write_on(tables: Tables, step: Step, snippet: Snippet) -> None:
     changes = dict(step.words)
     if step.in_issue and snippet.section != step.block.place:
         changes["section"] = step.block.place
@@ -606,7 +152,7 @@ def _write_on(tables: Tables, step: _Step, snippet: Snippet) -> None:
         tables.snippets.remove(snippet.id)  # words under a story of the pool wait there
 
 
-def _left_behind(tables: Tables, plan: _Plan) -> State:
+def _left_behind(tables: Tables, plan: Plan) -> State:
     """Digests of all that the file speaks of, as it stands after the import."""
     there = tables.snippets.of_issue(plan.issue.id)
     gone = tables.snippets.of_issue(plan.issue.id, removed=True)
