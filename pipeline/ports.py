@@ -457,8 +457,8 @@ class LettersTable(Protocol):
 
     def variant(self, variant_id: int) -> Variant: ...
 
-    def variants(self, issue_id: int) -> Sequence[Variant]:
-        """Of the editions in force."""
+    def variants(self, issue_id: int, kind: EditionKind | None = None) -> Sequence[Variant]:
+        """Of the editions in force; of one kind only when it is named."""
         ...
 
     def retire_editions(self, issue_id: int, now: datetime) -> None:

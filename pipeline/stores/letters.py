@@ -255,13 +255,15 @@ class SqlLetters:
             raise NotFound(f"There is no frozen variant {variant_id}.")
         return _variant(row)
 
-    def variants(self, issue_id: int) -> Sequence[Variant]:
-        rows = self._connection.execute(
+    def variants(self, issue_id: int, kind: EditionKind | None = None) -> Sequence[Variant]:
+        query = (
             _variants()
             .where(schema.editions.c.issue_id == issue_id, schema.editions.c.retired_at.is_(None))
             .order_by(schema.variants.c.id)
         )
-        return [_variant(row) for row in rows]
+        if kind is not None:
+            query = query.where(schema.editions.c.kind == kind)
+        return [_variant(row) for row in self._connection.execute(query)]
 
     def retire_editions(self, issue_id: int, now: datetime) -> None:
         self._connection.execute(
