@@ -625,9 +625,7 @@ class DeliveriesTable(Protocol):
         """What this owner holds may be taken by others from now on; how many rows."""
         ...
 
-    def hear(
-        self, public_id: str, news: Heard, detail: str, now: datetime
-    ) -> DeliveryState | None:
+    def hear(self, public_id: str, news: Heard, detail: str, now: datetime) -> DeliveryState | None:
         """Take in what the world tells of a copy; its state after that, None for no such copy."""
         ...
 
