@@ -18,9 +18,8 @@ from pipeline.rules.news.match import Matcher, Telling, build_matcher, match_all
 from pipeline.rules.news.rank import left_out, refreshed, score, score_note, score_own
 from pipeline.rules.news.signals import Rules, find_signals, parse_rules
 
-#: Items grouped, and stories matched, in one go: bounds memory, not the work.
-BATCH = 5_000
-MATCH_BATCH = 1_000
+#: Items grouped, or stories read anew, in one go: bounds memory, not the work.
+BATCH = 2_000
 #: A new item is compared with tellings no older than this, however old it says it is.
 BACK = timedelta(days=30)
 #: Older stories are neither matched anew nor scored anew.
@@ -52,13 +51,13 @@ class _Found:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def sift(ports: Ports) -> Sifted:
+def sift(ports: Ports, *, batch: int = BATCH) -> Sifted:
     """Group new items into stories, match and rank them; a second run changes nothing.
 
     Texts are read and compared outside any transaction; each batch is written at once. A story
     is matched anew when a telling joins or was edited, and when the files or the rules change.
     """
-    round_ = _Round(ports)
+    round_ = _Round(ports, batch)
     round_.group()
     round_.read_anew()
     round_.enter_own_news()
@@ -76,8 +75,9 @@ def _signal_rules() -> tuple[Rules, str]:
 class _Round:
     """One run, with what it needs to read many texts."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, batch: int) -> None:
         self._ports = ports
+        self._batch = batch
         self._now = ports.clock.now()
         self._rules, rules_digest = _signal_rules()
         said = "\n".join((READING, ports.catalog.digest, rules_digest))
@@ -96,7 +96,7 @@ class _Round:
         """New items join stories or open them; edited ones lend them their new words."""
         while True:
             with self._ports.store.read() as tables:
-                new = self._weighed(tables.stories.ungrouped(BATCH))
+                new = self._weighed(tables.stories.ungrouped(self._batch))
                 known = self._known(tables, new)
                 edited = tables.stories.by_ids(tables.stories.outdated(self._now - HORIZON))
             drafts = [*decide_groups(new, known, self._now)]
@@ -110,14 +110,14 @@ class _Round:
                 ids = tables.stories.apply_groups(drafts, self._now)
                 self._write(tables, dict(zip(ids, found, strict=True)))
             self._count(drafts, found)
-            if len(new) < BATCH:
+            if len(new) < self._batch:
                 return
 
     def read_anew(self) -> None:
         """Match what was last matched with other files or rules, and notes that are new."""
         while True:
             with self._ports.store.read() as tables:
-                stale = tables.stories.to_match(self._digest, self._now - HORIZON, MATCH_BATCH)
+                stale = tables.stories.to_match(self._digest, self._now - HORIZON, self._batch)
                 pooled = self._pooled(tables) if stale else {}
             if not stale:
                 return

@@ -289,10 +289,10 @@ class SqlStories:
             )
 
     def _replace(self, found: Mapping[int, tuple[Sequence[Mention], Sequence[SignalHit]]]) -> None:
+        ids = self._account_ids({m.account_key for ms, _ in found.values() for m in ms})
         for some in chunks(found):
             for table in (story_mentions, story_signals):
                 self._connection.execute(sa.delete(table).where(table.c.story_id.in_(some)))
-        ids = self._account_ids({m.account_key for ms, _ in found.values() for m in ms})
         mentions = {
             (story_id, ids[m.account_key], m.relation): m
             for story_id, (ms, _) in found.items()
