@@ -72,12 +72,12 @@ def put(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
     return connection.execute(sa.insert(table).values(**values).returning(table.c.id)).scalar_one()
 
 
-def dump(store: SqlStore, *tables: sa.Table) -> list[list[tuple[Any, ...]]]:
+def dump(store: SqlStore, *tables: sa.Table) -> list[list[sa.Row[Any]]]:
     """Every row of these tables."""
     with raw(store) as connection:
         return [
-            [tuple(found) for found in connection.execute(sa.select(t).order_by(*t.primary_key))]
-            for t in tables
+            list(connection.execute(sa.select(table).order_by(*table.primary_key)))
+            for table in tables
         ]
 
 

@@ -100,12 +100,13 @@ class PeopleImport:
         )
         decided = []
         for hash_, row in chunk:
+            # what holds for the address a contact had will be carried to the one it gets
             hashes = {hash_, matched[hash_].address_hash} if hash_ in matched else {hash_}
             intake = decide_row(
                 row,
                 known.get(hash_),
                 is_out=any(suppressed[h] for h in hashes),
-                is_blocked=(EVERYWHERE, "imported") in suppressed[hash_],
+                is_blocked=any((EVERYWHERE, "imported") in suppressed[h] for h in hashes),
             )
             decided.append((hash_, intake))
         return decided
