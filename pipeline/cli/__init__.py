@@ -9,19 +9,13 @@ from pathlib import Path
 import click
 
 from pipeline import __version__
-from pipeline.cli import curate, desk, issue, news, people, reasons, setup
-from pipeline.cli.session import Session
+from pipeline.cli import curate, desk, issue, news, people, reasons
+from pipeline.cli import workspace as files
+from pipeline.cli.session import Ordered, Session
 from pipeline.cli.show import fault
 from pipeline.errors import AsterismError
 
 INTERRUPTED = 130
-
-
-class Ordered(click.Group):
-    """Lists commands in the order in which one meets them, not by name."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
 
 
 @click.group(cls=Ordered, context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,7 +41,7 @@ def asterism(ctx: click.Context, workspace: Path | None, actor: str) -> None:
     ctx.obj = Session(folder, actor)
 
 
-for commands in (setup, news, curate, issue, people, reasons, desk):
+for commands in (files, news, curate, issue, people, reasons, desk):
     for command in commands.COMMANDS:
         asterism.add_command(command)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.session import Session, json_option, pass_session
+from pipeline.cli.session import Ordered, Session, json_option, pass_session
 from pipeline.cli.show import (
     as_json,
     bad,
@@ -21,7 +21,7 @@ from pipeline.cli.show import (
     title,
     when,
     words,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from pipeline.model.people import ImportTally
@@ -34,9 +34,9 @@ MONTH = click.DateTime(formats=["%Y-%m"])
 MANY = 12  #: rows shown before the rest is counted
 
 
-@click.group()
+@click.group(cls=Ordered)
 def people() -> None:
-    """Contacts: bring them in, look at one, keep letters from somebody."""
+    """Contacts: bring them in, look at one, hold letters back."""
 
 
 @people.command("import")
@@ -78,8 +78,10 @@ def _show_import(tally: ImportTally, file: Path) -> None:
     if len(tally.problems) > MANY:
         say(f"  and {len(tally.problems) - MANY} more; --json lists them all")
     if tally.without_basis:
-        say(f"{count(tally.without_basis, 'contact')} without a basis: never mailed until one "
-            "is recorded.")  # fmt: skip
+        say(
+            f"{count(tally.without_basis, 'contact')} without a basis: never mailed until one "
+            "is recorded."
+        )
     if not tally.applied:
         say(f"Nothing was changed. To bring them in: asterism people import {file}")
 
@@ -109,8 +111,13 @@ def _show_person(person: Person) -> None:
     rows += [("address", contact.address or "erased")]
     rows += [("invalid", bad(contact.invalid))] if contact.invalid else []
     for basis, _, actor in person.bases:
-        rows.append(("basis", f"{words(basis.kind)}: {basis.source}, {day(basis.given_on)}"
-                     + (f" (recorded by {actor})" if actor else "")))  # fmt: skip
+        rows.append(
+            (
+                "basis",
+                f"{words(basis.kind)}: {basis.source}, {day(basis.given_on)}"
+                + (f" (recorded by {actor})" if actor else ""),
+            )
+        )
     if not person.bases:
         rows.append(("basis", bad("none: never mailed")))
     rows += [("standing", standing) for standing in _standing(person)]
@@ -197,7 +204,7 @@ def suppress(session: Session, who: str, newsletter: str, note: str) -> None:
 @json_option
 @pass_session
 def coverage(session: Session, constellation: str, month: datetime | None, json_out: bool) -> None:
-    """Accounts touched in a month, by machine and by hand, and those that were not."""
+    """Accounts touched this month, and those that were not."""
     from pipeline.stages.report import coverage as call
 
     on: date | None = month.date() if month else None
@@ -213,9 +220,11 @@ def coverage(session: Session, constellation: str, month: datetime | None, json_
 def _show_coverage(report: Coverage) -> None:
     touched, untouched = report.touched, report.untouched
     title(f"{report.constellation_name}, {report.month:%B %Y}")
-    say(f"  {len(touched)} of {count(len(report.accounts), 'account')} touched, "
+    say(
+        f"  {len(touched)} of {count(len(report.accounts), 'account')} touched, "
         f"{count(report.beats_kept, 'beat')} kept of {report.beats_planned}, "
-        f"{_buyers(report)} expected to buy this month")  # fmt: skip
+        f"{_buyers(report)} expected to buy this month"
+    )
     table(
         [(a.name, words(a.relationship), a.owner, a.by_machine, a.by_hand) for a in touched],
         head=("touched", "", "owner", "by machine", "by hand"),

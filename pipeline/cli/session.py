@@ -38,6 +38,13 @@ class Session:
             bar.close()
 
 
+class Ordered(click.Group):
+    """Lists commands in the order in which one meets them, not by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
 pass_session = click.make_pass_decorator(Session)
 
 

@@ -1,0 +1,95 @@
+"""Commands for the whole: status, serve, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.session import Session, json_option, pass_session
+from pipeline.cli.show import as_json, bad, count, quiet, say, table, title, when, words
+
+if TYPE_CHECKING:
+    from pipeline.stages.status import NewsletterStatus, Status
+
+
+@click.command()
+@json_option
+@pass_session
+def status(session: Session, json_out: bool) -> None:
+    """How things stand, and what to do next."""
+    from pipeline.stages.status import status as call
+
+    with session.ports() as ports:
+        state = call(ports)
+    if json_out:
+        as_json(state)
+    else:
+        _show_status(state)
+
+
+def _show_status(state: Status) -> None:
+    title(f"{state.firm}, {when(state.at)}")
+    healthy = sum(source.health == "healthy" for source in state.sources)
+    say(f"  {healthy} of {count(len(state.sources), 'source')} speak")
+    say(f"  {count(state.stories, 'story', 'stories')} from {count(state.items, 'item')}")
+    for source in state.sources:
+        if source.health in ("failing", "gone"):
+            say(bad(f"  {source.name}: {source.detail}"))
+    table(
+        [(p.constellation_name, f"{p.open} open", f"{p.kept} kept", f"{p.dropped} dropped")
+         for p in state.pools]
+    )  # fmt: skip
+    table([_newsletter_row(newsletter) for newsletter in state.newsletters])
+    say(f"  {count(state.people.get('contacts', 0), 'contact')}, "
+        f"{state.people.get('without_basis', 0)} without a basis")  # fmt: skip
+    if state.deliveries:
+        copies = ", ".join(f"{n} {words(s)}" for s, n in sorted(state.deliveries.items()))
+        say(f"  copies: {copies}")
+    show_next(state)
+
+
+def _newsletter_row(newsletter: NewsletterStatus) -> tuple[str, str, str]:
+    beat = newsletter.next_beat
+    goes = f"next {when(beat.due_at, newsletter.zone)}" if beat else "its rhythm has ended"
+    issue = newsletter.issue
+    if issue is None:
+        opens = newsletter.opens_at
+        return newsletter.title, goes, f"opens {when(opens, newsletter.zone)}" if opens else ""
+    far = f", {newsletter.written} of {newsletter.stories} written"
+    return newsletter.title, goes, f"{issue.ref} {words(issue.state)}{far}"
+
+
+def show_next(state: Status) -> None:
+    """What to do next, the most pressing first."""
+    for step in state.next:
+        say(f"  → {step.what}")
+        if step.command:
+            say(quiet(f"    {step.command}"))
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@click.option("--public-only", is_flag=True, help="Nothing but the pages that readers reach.")
+@pass_session
+def serve(session: Session, host: str, port: int, public_only: bool) -> None:
+    """Show the public pages: an issue in the browser, and leaving."""
+    from pipeline.web.app import serve as call
+
+    with session.ports() as ports:
+        call(ports, host, port, public_only=public_only,
+             ready=lambda address: say(f"Serving {address}; Ctrl+C stops."))  # fmt: skip
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path), default=Path("output/demo"))
+def demo(directory: Path) -> None:
+    """Run the main job on an invented firm; needs no network."""
+    from pipeline.demo.run import run
+
+    run(directory)
+
+
+COMMANDS = (status, serve, demo)

@@ -1,0 +1,308 @@
+"""Commands about issues: open, list, show, write the head, preview, approve, stop; deliver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.session import Ordered, Session, json_option, pass_session
+from pipeline.cli.show import (
+    added_up,
+    as_json,
+    bad,
+    count,
+    day,
+    good,
+    quiet,
+    say,
+    table,
+    title,
+    when,
+    words,
+)
+from pipeline.errors import BadInput
+
+if TYPE_CHECKING:
+    from pipeline.model.letters import Arithmetic, EditionKind, Finding
+    from pipeline.stages.compose import IssueView, Opened, Preview
+    from pipeline.stages.deliver import Delivered
+
+KINDS = ("prospect", "customer", "sales", "public")
+
+
+@click.group(cls=Ordered)
+def issue() -> None:
+    """Dated numbers of a newsletter, named like under-load/48."""
+
+
+@issue.command("open")
+@json_option
+@pass_session
+def open_(session: Session, json_out: bool) -> None:
+    """Open an issue for each beat that is near.
+
+    It is pre-filled with the best stories of the pool, still without a take.
+    """
+    from pipeline.stages.compose import open_issues
+
+    with session.ports() as ports:
+        opened = open_issues(ports)
+        zones = {n.key: n.rhythm.zone for c in ports.catalog.constellations for n in c.newsletters}
+    if json_out:
+        as_json(opened)
+    else:
+        _show_opened(opened, zones)
+
+
+def _show_opened(opened: Opened, zones: dict[str, str]) -> None:
+    for one in opened.opened:
+        zone = zones.get(one.newsletter_key, "")
+        say(f"Opened {one.ref}, due {when(one.due_at, zone)}.")
+        say(
+            f"  Content freezes {when(one.cut_off_at, zone)}, approval is due "
+            f"{when(one.deadline_at, zone)} ({zone})."
+        )
+        say(f"  Next: asterism curate export {one.ref}")
+    for one in opened.in_review:
+        say(f"{one.ref} is past its cut-off and in review.")
+    for skip in opened.skipped:
+        say(f"{skip.newsletter}, {day(skip.on)}: skipped. {skip.reason}")
+    for miss in opened.missed:
+        say(bad(f"{miss.newsletter}, {day(miss.on)}: missed. {miss.reason}"))
+    if not (opened.opened or opened.missed or opened.skipped):
+        say("No new issue: every beat within its lead time has one.")
+
+
+@issue.command("list")
+@click.argument("newsletter", default="")
+@json_option
+@pass_session
+def list_(session: Session, newsletter: str, json_out: bool) -> None:
+    """List issues, the latest first."""
+    with session.ports() as ports, ports.store.read() as tables:
+        issues = tables.letters.issues(newsletter)
+    if json_out:
+        as_json(issues)
+        return
+    table([(i.ref, words(i.state), day(i.beat_on), i.subject or i.reason) for i in issues])
+    if not issues:
+        say("No issues yet: asterism issue open")
+
+
+@issue.command()
+@click.argument("issue")
+@json_option
+@pass_session
+def show(session: Session, issue: str, json_out: bool) -> None:
+    """Show its stories, what is missing, and who will get it."""
+    from pipeline.stages.compose import show as call
+
+    with session.ports() as ports:
+        view = call(ports, issue)
+    if json_out:
+        as_json(view)
+    else:
+        _show_issue(view)
+
+
+def _show_issue(view: IssueView) -> None:
+    one = view.issue
+    title(f"{one.ref}  {one.subject or '(no subject yet)'}")
+    say(f"  {words(one.state)}, due {when(one.due_at)}" + (f": {one.reason}" if one.reason else ""))
+    table(
+        [
+            (
+                p.number or "·",
+                p.snippet.title,
+                words(p.snippet.signal or p.snippet.story_kind),
+                quiet(p.snippet.story_public_id[:8]),
+            )
+            for p in view.stories
+        ],
+        right=[0],
+    )
+    show_findings(view.findings)
+    show_arithmetic(view.arithmetic)
+    say(view.next_step)
+
+
+def show_findings(findings: tuple[Finding, ...]) -> None:
+    for finding in findings:
+        mark = bad("✗") if finding.blocks else quiet("·")
+        click.echo(f"  {mark} {finding.where}: {finding.what}")
+    if not any(finding.blocks for finding in findings):
+        say(f"  {good('✓')} nothing holds it back")
+
+
+def show_arithmetic(sum_: Arithmetic) -> None:
+    """contacts − left out, by reason = letters."""
+    lines = [(sum_.contacts, "contacts")]
+    lines += [(-number, words(reason)) for reason, number in sum_.left_out]
+    by_kind = ", ".join(f"{number} {kind} edition" for kind, number in sum_.by_kind if number)
+    added_up(lines, (sum_.letters, f"letters ({by_kind})" if by_kind else "letters"))
+    if sum_.sales:
+        say(f"  and {count(sum_.sales, 'sales edition')} to account owners")
+
+
+@issue.command()
+@click.argument("issue")
+@click.option("--subject", default=None)
+@click.option("--preheader", default=None, help="The line that mail programs show after it.")
+@click.option("--theme", default=None, help="This issue's headline.")
+@click.option("--opening", default=None, help="One or two short paragraphs (Markdown).")
+@pass_session
+def write(session: Session, /, issue: str, **texts: str | None) -> None:
+    """Write an issue's head."""
+    from pipeline.stages.compose import edit
+
+    changes = {name: text for name, text in texts.items() if text is not None}
+    if not changes:
+        raise BadInput("Nothing to write.", "Give at least one text, such as --subject “…”.")
+    with session.ports() as ports:
+        edit(ports, issue, changes)
+    say(f"Saved the {' and '.join(changes)} of {issue}.")
+
+
+@issue.command()
+@click.argument("issue")
+@click.option("--for", "who", default="", help="A contact's address or id, or a staff key.")
+@click.option("--edition", type=click.Choice(KINDS), default=None)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Folder for the HTML and text files; output/previews/… by default.",
+)
+@click.option("--text", "text_out", is_flag=True, help="Print the text part instead.")
+@json_option
+@pass_session
+def preview(
+    session: Session,
+    issue: str,
+    who: str,
+    edition: EditionKind | None,
+    output: Path | None,
+    text_out: bool,
+    json_out: bool,
+) -> None:
+    """Make the letter exactly as one reader will get it."""
+    from pipeline.stages.compose import preview as call
+
+    with session.ports() as ports:
+        letter = call(ports, issue, who, edition)
+        if not (text_out or json_out) and letter.html:
+            paths = _write(letter, output or ports.workspace.root / "output" / "previews")
+    if json_out:
+        as_json(letter)
+    elif not letter.html:
+        _no_letter(letter)
+    elif text_out:
+        click.echo(letter.text, nl=False)
+    else:
+        title(letter.subject)
+        say(
+            f"  {letter.kind} edition for {letter.name or 'the web'}"
+            + (" (invented: nobody of that kind gets it)" if letter.sample else "")
+            + (", frozen" if letter.frozen else "")
+        )
+        for path in paths:
+            say(f"  {path}")
+
+
+def _no_letter(letter: Preview) -> None:
+    verdict = letter.verdict
+    why = f"{words(verdict.reason)}. {verdict.detail}".strip() if verdict else "not in the audience"
+    say(f"{letter.name} gets no copy of {letter.issue_ref}: {why}")
+
+
+def _write(letter: Preview, folder: Path) -> tuple[Path, Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{letter.issue_ref.replace('/', '-')}-{letter.kind}"
+    html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
+    html.write_text(letter.html, encoding="utf-8")
+    text.write_text(letter.text, encoding="utf-8")
+    return html, text
+
+
+@issue.command()
+@click.argument("issue")
+@click.option(
+    "--clear", multiple=True, metavar="STORY", help="Let this confidence's general wording travel."
+)
+@json_option
+@pass_session
+def approve(session: Session, issue: str, clear: tuple[str, ...], json_out: bool) -> None:
+    """Say yes, once: freezes the letters and who gets them."""
+    from pipeline.stages.compose import approve as call
+
+    with session.ports() as ports:
+        approved = call(ports, issue, clear=clear)
+    if json_out:
+        as_json(approved)
+        return
+    say(good(f"Approved {approved.issue.ref}") + (" after its deadline" if approved.late else ""))
+    show_arithmetic(approved.arithmetic)
+    for finding in approved.warnings:
+        say(f"  Note: {finding.where}: {finding.what}")
+    say(
+        f"It goes out {when(approved.issue.due_at)}. To take it back until then: "
+        f"asterism issue stop {approved.issue.ref}"
+    )
+
+
+@issue.command()
+@click.argument("issue")
+@click.option("--reason", default="", help="Why, for the others.")
+@pass_session
+def stop(session: Session, issue: str, reason: str) -> None:
+    """Take an issue back until it is out, in one action."""
+    from pipeline.stages.compose import stop as call
+
+    with session.ports() as ports:
+        stopped = call(ports, issue, reason)
+    say(
+        f"Stopped {stopped.issue.ref}: {count(stopped.held_back, 'copy', 'copies')} held back"
+        + (f", {stopped.left_already} had gone" if stopped.left_already else "")
+        + "."
+    )
+    say(f"To go on: asterism issue approve {stopped.issue.ref}")
+
+
+@click.command()
+@json_option
+@pass_session
+def deliver(session: Session, json_out: bool) -> None:
+    """Send every copy that is due.
+
+    Killed at any moment and run again, it doubles nothing and forgets nothing.
+    """
+    from pipeline.stages.deliver import deliver as call
+
+    with session.ports() as ports:
+        delivered = call(ports)
+        outbox = ports.workspace.root / "output" / "mail" / "index.html"
+    if json_out:
+        as_json(delivered)
+    else:
+        _show_delivered(delivered, outbox)
+
+
+def _show_delivered(delivered: Delivered, outbox: Path) -> None:
+    if delivered.settled_doubts:
+        say(f"Looked up {count(delivered.settled_doubts, 'copy', 'copies')} of a run that died.")
+    for one in delivered.issues:
+        counts = ", ".join(f"{number} {words(state)}" for state, number in one.counts)
+        say(f"{one.ref}: {words(one.state)}. {counts or one.reason}")
+    if not delivered.issues:
+        if delivered.next_due_at is None:
+            say("Nothing is waiting to go out.")
+        else:
+            say(f"Nothing is due yet; the next copies go {when(delivered.next_due_at)}.")
+    elif outbox.exists():
+        say(f"To read them: {outbox}")
+
+
+COMMANDS = (issue, deliver)
