@@ -42,10 +42,10 @@ WIDTH = 70  #: columns of the text part
 
 Context = Literal["text", "attribute", "url", "mailto", "tel", "query"]
 
-_WRITTEN = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_WRITTEN = re.compile(r"\{\{([^{}]*)\}\}")
 _FIELD = re.compile(r"\s*([a-z_]+)\s*(?:\|\s*([^{}|\r\n\ue000-\uf8ff]*?)\s*)?", re.ASCII)
 _LOOKS_LIKE_A_FIELD = re.compile(
-    r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|\{\{|\}\}|\{%|%\}|\{#|#\}|\{\s*\w+\s*\}", re.DOTALL
+    r"\{\{[^{}]*\}\}|\{%.*?%\}|\{#.*?#\}|\{\{|\}\}|\{%|%\}|\{#|#\}|\{\s*\w+\s*\}", re.DOTALL
 )
 _MARK = re.compile(r"\ue000([a-z_]+)\|([^\ue000\ue001]*)\ue001")
 _PIECE = re.compile(
@@ -55,6 +55,7 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 _TAG = re.compile(r"<[A-Za-z/](?:[^<>\"']|\"[^\"]*\"|'[^']*')*>")
+_VOID = frozenset({"area", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"})
 _HREF = re.compile(r"\b(?:href|src)\s*=\s*(?:\"([^\"]*)|'([^']*))$", re.IGNORECASE)
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 # C0 and C1 controls but for the newline; bidirectional overrides and isolates
@@ -194,6 +195,25 @@ def segments(html: str) -> tuple[Piece, ...]:
     return tuple(_html_pieces(html, 0, len(html), tags))
 
 
+def torn_regions(html: str) -> tuple[str, ...]:
+    """Regions that open an element and leave it open, or close one that is not theirs."""
+    return tuple(
+        hit["given"] for hit in _PIECE.finditer(html) if hit["given"] and _torn(hit["shown"])
+    )
+
+
+def _torn(html: str) -> bool:
+    open_: list[str] = []
+    for tag in _TAG.finditer(html):
+        name = re.sub(r"[^a-z0-9]", " ", tag.group().lower()).split()[0]
+        if tag.group().startswith("</"):
+            if not open_ or open_.pop() != name:
+                return True
+        elif name not in _VOID and not tag.group().endswith("/>"):
+            open_.append(name)
+    return bool(open_)
+
+
 def _html_pieces(html: str, start: int, end: int, tags: list[tuple[int, int]]) -> Iterator[Piece]:
     at = start
     for hit in _PIECE.finditer(html, start, end):
@@ -254,16 +274,20 @@ def clean_value(value: str) -> str:
 
 def fill_html(html: str, values: Mapping[str, str]) -> str:
     """A copy's HTML: every value escaped for the place it stands in."""
-    return _filled(segments(html), _cleaned(values), for_html)
+    return _filled(segments(html), cleaned(values), for_html)
 
 
 def fill_text(text: str, values: Mapping[str, str]) -> str:
     """A copy's text part (or subject): values as they are, paragraphs wrapped to 70 columns."""
-    return tidy(_filled(text_segments(text), _cleaned(values), for_text))
+    return tidy(_filled(text_segments(text), cleaned(values), for_text))
 
 
-def _cleaned(values: Mapping[str, str]) -> dict[str, str]:
-    return {name: clean_value(value) for name, value in values.items()}
+def cleaned(values: Mapping[str, str]) -> dict[str, str]:
+    """All values of a copy made clean; only a signature has lines."""
+    return {
+        name: clean_value(value).replace("\n", "\n" if name == "signature" else " ")
+        for name, value in values.items()
+    }
 
 
 def _filled(pieces: tuple[Piece, ...], values: Mapping[str, str], write: _Write) -> str:
@@ -305,7 +329,9 @@ def for_html(value: str, context: Context = "text") -> str:
 
 def tidy(text: str) -> str:
     """No spaces at the ends of lines, never more than two blank lines: regions may be hidden."""
-    return re.sub(r"\n{4,}", "\n\n\n", re.sub(r" +$", "", text, flags=re.MULTILINE))
+    if " \n" in text or text.endswith(" "):
+        text = re.sub(r" +(?=\n|\Z)", "", text)
+    return re.sub(r"\n{4,}", "\n\n\n", text) if "\n\n\n\n" in text else text
 
 
 def wrap(text: str, first: str = "", rest: str = "", width: int = WIDTH) -> str:

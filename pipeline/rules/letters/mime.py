@@ -27,7 +27,7 @@ _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
 _PHRASE = re.compile(rf"{_ATEXT}(?: {_ATEXT})*")
 _QUOTABLE = re.compile(r"[\x20-\x7e]+")
 _BREAKS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
-_UNSAFE_START = re.compile(rb"^(?:\.|From )[^\r\n]*", re.MULTILINE)
+_UNSAFE_LINE = re.compile(rb"^(?:\.|From )[^\n]*|^[^\n]{77,}", re.MULTILINE)
 
 
 def build_message(
@@ -242,16 +242,21 @@ def quoted_printable(body: str) -> bytes:
     """
     lines = body.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
     encoded = binascii.b2a_qp(lines, quotetabs=False, istext=True, header=False)
-    return _UNSAFE_START.sub(_guarded, encoded).replace(b"\n", b"\r\n")
+    return _UNSAFE_LINE.sub(_guarded, encoded).replace(b"\n", b"\r\n")
 
 
-def _guarded(line: re.Match[bytes]) -> bytes:
-    """`=2E…` or `=46rom …`, broken once more where it has become too long."""
-    whole = line.group()
-    guarded = b"=%02X" % whole[0] + whole[1:]
-    if len(guarded) <= MAX_LINE:
-        return guarded
+def _guarded(found: re.Match[bytes]) -> bytes:
+    """`=2E…` or `=46rom …`, broken once more where the line is too long.
+
+    That may be so without our doing: binascii forgets to count when it encodes a space at the
+    end of a line.
+    """
+    line = found.group()
+    if line.startswith((b".", b"From ")):
+        line = b"=%02X" % line[0] + line[1:]
+    if len(line) <= MAX_LINE:
+        return line
     at = MAX_LINE - 1
-    while b"=" in guarded[at - 2 : at] or guarded[at:].startswith((b".", b"From ")):
+    while b"=" in line[at - 2 : at] or line[at:].startswith((b".", b"From ")):
         at -= 1
-    return guarded[:at] + b"=\n" + guarded[at:]
+    return line[:at] + b"=\n" + line[at:]

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import css_inline
 from markupsafe import Markup, escape
 
+from pipeline.errors import BadInput
 from pipeline.model.letters import EditionKind, ForwardRow, Letter, LetterStory, Rendered
 from pipeline.rules.letters import language as speech
 from pipeline.rules.letters import markdown, merge, sandbox
@@ -77,6 +78,11 @@ def render(letter: Letter, templates: Mapping[str, str]) -> Rendered:
     Raises: BadInput with the template's name and line; or when the brand colour is none
     """
     html = inlined(draw_html(letter, templates, MARKS), letter.kind)
+    for region in merge.torn_regions(html):
+        raise BadInput(
+            f"{_HTML[letter.kind]}: what stands in given({region!r}) is not whole",
+            "Open and close every element inside it; write <tbody> before it where it holds rows.",
+        )
     return Rendered(
         subject=merge.marked(letter.subject),
         html=html,
