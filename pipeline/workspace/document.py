@@ -141,12 +141,13 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     ("expected <block end>", "this line is indented differently from those it belongs to"),
     ("found undefined alias", "this *name refers to nothing; put quotes round text that begins "
      "with *"),
+    ("expected the node content", "a value is missing here, or a bracket before it is never closed"),
     ("expected a single document", "a second document begins here (---); one file holds one"),
     ("unknown escape character", 'in "double quotes" a backslash must be doubled; or use '
      "'single quotes'"),
 )  # fmt: skip
 #: With these the place where it began says more than the place where the reader gave up.
-_AT_START = ("found unexpected end of stream", "expected ',' or", "could not find expected ':'")
+_AT_START = ("end of stream", "expected ',' or", "could not find expected ':'")
 
 
 def _in_plain_words(error: MarkedYAMLError) -> tuple[Mark, str]:
@@ -175,12 +176,17 @@ class _Reader:
         self._left -= 1
         if self._left < 0 or len(path) > MAX_DEPTH:
             raise _TooMuchError
-        self._document.values.setdefault(path, _mark(node))
+        self._document.values.setdefault(path, self._beginning(node, path))
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):
             return [self.read(child, (*path, n)) for n, child in enumerate(node.value)]
         return self._scalar(node, path)
+
+    def _beginning(self, node: Node, path: Path) -> Mark:
+        """Of a group that begins in the line below its key: the key."""
+        mark, key = _mark(node), self._document.keys.get(path)
+        return key if key is not None and key.line < mark.line else mark
 
     def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}

@@ -45,6 +45,8 @@ def found(value: object) -> str:
 
 
 def _text(value: object) -> str:
+    if value is None:
+        refuse("has no value")
     if not isinstance(value, str):
         if isinstance(value, int | float) and not isinstance(value, bool):
             refuse(f'must be text: put quotes round it, "{value}"')

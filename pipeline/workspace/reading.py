@@ -20,13 +20,13 @@ M = TypeVar("M", bound=BaseModel)
 #: Taken in place of a value that is missing or wrong, so that everything else can be looked
 #: at, too; nothing of it leaves this floor, for a document with a mistake is never used.
 STAND_INS: Mapping[str, Any] = {
-    "name": "?", "title": "?", "text": "?", "about": "?", "positioning": "?", "on": "monday",
-    "postal_address": "?", "base_url": "https://stand-in.invalid", "every": "week",
+    "name": "x", "title": "x", "text": "x", "about": "x", "positioning": "x", "on": "monday",
+    "postal_address": "x", "base_url": "https://stand-in.invalid", "every": "week",
     "contact": "stand-in@asterism.invalid", "address": "stand-in@asterism.invalid", "at": "08:00",
     "zone": "UTC", "from": "2000-01-01", "url": "https://stand-in.invalid", "expert": "stand-in",
     "curator": "stand-in", "approver": "stand-in", "relationship": "prospect",
     "constellations": ["stand-in"], "date": "2000-01-01", "sources": [], "accounts": [],
-    "staff": [{"key": "stand-in", "name": "?", "address": "stand-in@asterism.invalid"}],
+    "staff": [{"key": "stand-in", "name": "x", "address": "stand-in@asterism.invalid"}],
     "rhythm": {"every": "week", "on": "monday", "at": "08:00", "zone": "UTC",
                "from": "2000-01-01"},
 }  # fmt: skip

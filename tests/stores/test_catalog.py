@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -388,6 +390,17 @@ def test_from_any_state_the_rows_come_to_say_what_the_files_say(
         )  # fmt: skip
         assert all(now == noted for now, noted in latest)
     assert adopt(store, catalog, LATER) == NOTHING
+
+
+def test_programs_that_adopt_together_do_it_once(store: SqlStore) -> None:
+    together = Barrier(4)
+
+    def start(number: int) -> int:
+        together.wait(timeout=30)
+        return adopt(store, CATALOG, NOW + timedelta(seconds=number))["new"]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(start, range(4))) == [0, 0, 0, 12]
 
 
 def test_nothing_is_half_adopted(store: SqlStore) -> None:

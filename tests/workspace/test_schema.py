@@ -1,0 +1,54 @@
+"""The schemas that editors read are those of the shapes that check the files."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.workspace.schema import json_schemas, write_schemas
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_committed_schemas_are_those_of_the_shapes() -> None:
+    """When this fails, run `asterism schema` in the repository's root and commit schema/."""
+    committed = {path.name: json.loads(path.read_text("utf-8")) for path in ROOT.glob("schema/*")}
+    assert committed == json_schemas()
+
+
+def test_every_key_of_every_file_is_described() -> None:
+    for schema in json_schemas().values():
+        groups = [schema, *schema.get("$defs", {}).values()]
+        for group in groups:
+            assert group["additionalProperties"] is False
+            for name, key in group["properties"].items():
+                assert key.get("description") or "$ref" in key, name
+
+
+def test_defaults_are_written_as_people_write_them() -> None:
+    newsletter = json_schemas()["constellation.json"]["$defs"]["NewsletterShape"]["properties"]
+    assert newsletter["lead"]["default"] == "5 days"
+    assert newsletter["cut_off"]["default"] == "24 h"
+    for name, key in newsletter.items():
+        if "default" in key and "pattern" in key:
+            assert re.search(key["pattern"], key["default"]), name
+
+
+@pytest.mark.parametrize("name", ["firm.yaml", "feeds.yaml", "constellations/power-tools.yaml"])
+def test_each_shipped_file_names_its_schema(name: str) -> None:
+    first = (ROOT / name).read_text("utf-8").splitlines()[0]
+    match = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
+    assert match is not None
+    assert ((ROOT / name).parent / match[1]).resolve().parent == ROOT / "schema"
+    assert ((ROOT / name).parent / match[1]).is_file()
+
+
+def test_writing_them_again_changes_nothing(tmp_path: Path) -> None:
+    first = {path: path.read_bytes() for path in write_schemas(tmp_path)}
+    assert {path: path.read_bytes() for path in write_schemas(tmp_path)} == first
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in first) == [
+        "schema/constellation.json", "schema/feeds.json", "schema/firm.json",
+    ]  # fmt: skip
