@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 import idna
 
@@ -38,6 +39,7 @@ def normalise(address: str) -> str:
     return result
 
 
+@lru_cache(maxsize=4096)  # a file names the same few companies again and again
 def domain_of(raw_domain: str) -> str:
     """A domain in lower case and ASCII form.
 

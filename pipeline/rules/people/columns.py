@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Column = Literal[
@@ -123,6 +124,7 @@ class Columns:
         return sum(1 for _, name in self.taken_for() if name)
 
 
+@lru_cache(maxsize=2048)
 def fold(text: str) -> str:
     """Letters and digits only, lower case, without accents."""
     plain = unicodedata.normalize("NFKD", text).casefold()
