@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from calendar import day_name
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from pipeline.errors import NotFound
+from pipeline.model.catalog import Rhythm
 from pipeline.model.letters import Delivery, DeliveryState, Heard, Issue
 from pipeline.model.people import EVERYWHERE, SuppressionReason
 from pipeline.ports import Ports, Tables
@@ -28,9 +30,10 @@ class LeavePage:
     """What the leave page shows: the same for everybody, so that it tells nobody anything."""
 
     title: str  #: the newsletter's, where there is only one; else ""
+    how_often: str  #: "every Thursday", with the title
+    positioning: str  #: with the title
     firm_name: str
     postal_address: str
-    positioning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,22 @@ def look(ports: Ports) -> LeavePage:
     only = newsletters[0] if len(newsletters) == 1 else None
     return LeavePage(
         title=only.title if only else "",
+        how_often=how_often(only.rhythm) if only else "",
+        positioning=only.positioning if only else "",
         firm_name=firm.name,
         postal_address=firm.postal_address,
-        positioning=only.positioning if only else "",
     )
+
+
+def how_often(rhythm: Rhythm) -> str:
+    """A rhythm in a reader's words: "every Thursday", "every 2 weeks", "every month"."""
+    unit = {"weekly": "week", "monthly": "month", "quarterly": "quarter"}[rhythm.cadence]
+    if rhythm.every > 1:
+        return f"every {rhythm.every} {unit}s"
+    if rhythm.cadence == "weekly":
+        weekday = rhythm.anchor.weekday() if rhythm.weekday is None else rhythm.weekday
+        return f"every {day_name[weekday]}"
+    return f"every {unit}"
 
 
 def leave(ports: Ports, token: str, scope: Scope, *, one_click: bool, again: bool = False) -> Left:
@@ -76,8 +91,11 @@ def leave(ports: Ports, token: str, scope: Scope, *, one_click: bool, again: boo
     Source: RFC 8058 §3.2
     """
     now = ports.clock.now()
+    public_id = ports.tokens.read(LEAVE, token)
+    if public_id is None:
+        return Left()
     with ports.store.write() as tables:
-        copy = _copy(ports, tables, token)
+        copy = tables.deliveries.by_public_id(public_id)
         if copy is None or copy.contact_id is None:
             return Left()
         fresh = copy.settled_at is not None and now - copy.settled_at < TOO_SOON
@@ -95,8 +113,11 @@ def keep_after_all(ports: Ports, token: str) -> None:
     What others put on record (a complaint, a bounce, a wish told to us) stays in force.
     """
     now = ports.clock.now()
+    public_id = ports.tokens.read(LEAVE, token)
+    if public_id is None:
+        return
     with ports.store.write() as tables:
-        copy = _copy(ports, tables, token)
+        copy = tables.deliveries.by_public_id(public_id)
         if copy is None or copy.contact_id is None:
             return
         for scope in (_issue(tables, copy).newsletter_key, EVERYWHERE):
@@ -144,11 +165,6 @@ def recent_issues(ports: Ports, limit: int = 50) -> tuple[Issue, ...]:
     """For the page that only this machine sees: issues, latest first."""
     with ports.store.read() as tables:
         return tuple(tables.letters.issues()[:limit])
-
-
-def _copy(ports: Ports, tables: Tables, token: str) -> Delivery | None:
-    public_id = ports.tokens.read(LEAVE, token)
-    return tables.deliveries.by_public_id(public_id) if public_id else None
 
 
 def _issue(tables: Tables, copy: Delivery) -> Issue:

@@ -1,0 +1,127 @@
+"""The web application: which pages there are, and how they are served."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from pipeline.errors import AsterismError, BadInput, Down
+from pipeline.ports import Ports
+from pipeline.web import public
+from pipeline.web.guard import Guard
+from pipeline.web.pages import trouble
+
+#: What waits here is answered or closed before the program ends.
+GRACE_S = 5
+MAX_PORT = 65_535
+
+
+def make_app(ports: Ports, *, public_only: bool) -> ASGIApp:
+    """The pages that readers reach; without `public_only` also those for this machine alone.
+
+    Everything else is 404. Whoever serves it without `public_only` must not be reachable
+    from elsewhere: there is no sign-in.
+    """
+    routes = public.routes(ports)
+    if not public_only:
+        routes.append(Route("/", public.home(ports), methods=["GET"]))
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            HTTPException: _plain_trouble,
+            AsterismError: _our_trouble,
+            Exception: _broken,
+        },
+    )
+    app.router.redirect_slashes = False  # one page, one address
+    return Guard(app, logo=ports.catalog.firm.brand.logo, local_only=not public_only)
+
+
+def serve(
+    ports: Ports,
+    host: str,
+    port: int,
+    *,
+    public_only: bool = False,
+    ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve until interrupted; `ready` is told the address once it is bound.
+
+    Raises: BadInput (an address that others could reach, without public_only), Down (the
+            port is taken)
+    """
+    if not public_only and not _is_loopback(host):
+        raise BadInput(
+            f"{host or 'an empty host'} can be reached from elsewhere, and there is no sign-in.",
+            "Serve on 127.0.0.1, or add --public-only: then nothing but the pages that readers "
+            "reach is shown.",
+        )
+    listening = _listen(host, port)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    config = uvicorn.Config(
+        make_app(ports, public_only=public_only),
+        log_config=None,
+        access_log=False,  # addresses hold tokens, and tokens stand in no log
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        ws="none",
+        limit_concurrency=200,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    name = f"[{host}]" if ":" in host else host
+    ready(f"http://{name}:{listening.getsockname()[1]}/")
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listening.close()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= MAX_PORT:
+        raise BadInput(f"There is no port {port}.", f"A port is a number from 0 to {MAX_PORT}.")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise Down(
+            f"Nothing can be served on {host}:{port}: {error.strerror or error}.",
+            "Another program may hold the port; choose one with --port.",
+        ) from error
+
+
+def _plain_trouble(request: Request, error: Exception) -> Response:
+    """An address or a method that is none of ours."""
+    assert isinstance(error, HTTPException)  # noqa: S101  what Starlette was told to give us
+    return trouble(request, error.status_code, error.headers)
+
+
+def _our_trouble(request: Request, error: Exception) -> Response:
+    """What a stage could not do; its message is for those who run this, not for readers."""
+    assert isinstance(error, AsterismError)  # noqa: S101
+    return trouble(request, error.http_status)
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    return trouble(request, 500)
