@@ -26,7 +26,6 @@ _ROOT = re.compile(rb"<((?:[A-Za-z][\w.-]*:)?([A-Za-z][\w.-]*))")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _ALTERNATE = re.compile(rb"<link\b[^<>]{0,2000}>", re.IGNORECASE)
 _HREF = re.compile(rb"href\s*=\s*[\"']?([^\"'\s<>]{1,2000})", re.IGNORECASE)
-_QUIET = re.compile(rb"<skip(Hours|Days)>(.{0,2000}?)</skip\1>", re.IGNORECASE | re.DOTALL)
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PERIODS_S = {
     "hourly": 3_600, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000,
@@ -38,7 +37,7 @@ def parse_feed(body: bytes, content_type: str, url: str) -> ParsedFeed | ParseFa
     """The entries of a feed, whatever it calls itself.
 
     Shape:  url is where the body came from; relative links are read against it
-    Raises: nothing; what is no feed is a ParseFailed
+    Raises: MemoryError at most; what is no feed is a ParseFailed
     Source: RSS 2.0, RFC 4287 (Atom), jsonfeed.org/version/1.1
     """
     if not body.strip(b" \t\r\n\0"):
@@ -66,6 +65,8 @@ def _parse_xml(body: bytes, content_type: str, url: str) -> ParsedFeed | ParseFa
                 "content-location": url,
             },
         )
+    except MemoryError:  # that is for whoever set the limit
+        raise
     except Exception as error:  # hostile markup finds many ways to trip a lenient parser
         return ParseFailed("unreadable", f"The feed cannot be read ({type(error).__name__}).")
     entries = parsed.get("entries", [])
@@ -132,16 +133,19 @@ def _ttl_s(feed: Mapping[str, Any]) -> int | None:
 
 def _quiet(body: bytes) -> Quiet:
     """skipHours and skipDays; a feed that would never be asked is not believed."""
-    found = {"hours": b"", "days": b""}
-    for kind, inner in _QUIET.findall(body[:_HEAD_BYTES]):
-        found[kind.decode().lower()] += b" " + inner
-    hours = {int(text) % 24 for text in re.findall(rb">\s*(\d{1,2})\s*<", found["hours"])}
-    names = re.findall(rb">\s*([a-z]{6,9})\s*<", found["days"].lower())
+    hours = {int(text) % 24 for text in re.findall(rb">\s*(\d{1,2})\s*<", _inside(body, b"Hours"))}
+    names = re.findall(rb">\s*([a-z]{6,9})\s*<", _inside(body, b"Days").lower())
     days = {_DAYS.index(name.decode()) for name in names if name.decode() in _DAYS}
     return Quiet(
         frozenset(hours) if len(hours) < 24 else frozenset(),
         frozenset(days) if len(days) < 7 else frozenset(),
     )
+
+
+def _inside(body: bytes, kind: bytes) -> bytes:
+    start = body.find(b"<skip" + kind + b">", 0, _HEAD_BYTES)
+    end = body.find(b"</skip" + kind + b">", start, start + 2_000)
+    return body[start:end] if 0 <= start < end else b""
 
 
 def _warnings(parsed: Mapping[str, Any], shortened: bool) -> Iterable[str]:
