@@ -156,7 +156,10 @@ class CatalogTable(Protocol):
     def digest(self) -> str: ...
 
     def adopt(self, catalog: Catalog, now: datetime) -> Mapping[str, int]:
-        """Bring rows in line with the files in one go: new, changed, renamed, retired counts."""
+        """Bring rows in line with the files in one go.
+
+        Shape: how many were new, changed, renamed, returned, retired
+        """
         ...
 
     def account_ids(self) -> Mapping[str, int]:
@@ -543,6 +546,10 @@ class ReasonsTable(Protocol):
 
     def beat_of(self, issue_id: int) -> Mapping[str, Any] | None:
         """The beat of an issue: beat_on, planned_on, due_at, state, reason."""
+        ...
+
+    def database(self) -> str:
+        """Where the data lies, without a password."""
         ...
 
     def story_counts(self) -> Mapping[str, int]:

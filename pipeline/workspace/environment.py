@@ -47,8 +47,9 @@ def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
     """
     require_workspace(root)
     in_file, mistakes = _env(root)
-    lines = {name: line for name, (_, line) in in_file.items() if name not in environ}
-    merged = {name: value for name, (value, _) in in_file.items()} | dict(environ)
+    said = {name: value for name, value in environ.items() if value or name not in in_file}
+    lines = {name: line for name, (_, line) in in_file.items() if name not in said}
+    merged = {name: value for name, (value, _) in in_file.items()} | said
     looked = _Looked(merged, lines, mistakes)
     url = looked.database_url(root)
     networks, ports, now = looked.networks(), looked.ports(), looked.now()

@@ -290,7 +290,7 @@ def _color(value: object) -> str:
 
 def _language(value: object) -> str:
     text = _text(value)
-    if not re.fullmatch("[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", text):
+    if len(text) > 20 or not re.fullmatch("[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", text):
         refuse(f"{found(value)} is no language: write its short code, such as en, de or pt-BR")
     return text
 

@@ -79,6 +79,12 @@ def test_the_environment_wins_over_env(folder: Folder) -> None:
     assert (found.environment["KEY"], found.environment["ASTERISM_ACTOR"]) == ("1", "tom")
 
 
+def test_an_empty_variable_does_not_hide_what_env_says(folder: Folder) -> None:
+    """Else a blank ASTERISM_SECRET would make a second secret, and forget who has left."""
+    folder.write(".env", f"ASTERISM_SECRET={LONG}\n")
+    assert load_settings(folder.root, {"ASTERISM_SECRET": ""}).secret == LONG.encode()
+
+
 def test_a_setting_with_no_value_is_the_default(folder: Folder) -> None:
     folder.write(".env", f"ASTERISM_SECRET={LONG}\n")
     blank = {"ASTERISM_DATABASE_URL": " ", "ASTERISM_ALLOW_PORTS": "", "ASTERISM_NOW": ""}
