@@ -25,27 +25,14 @@ class Newsroom:
     url: str
 
     def __post_init__(self) -> None:
+        with self.store.write() as tables:
+            tables.catalog.adopt(CATALOG, NOW)
         engine = sa.create_engine(self.url)
         with engine.begin() as connection:
-            constellation = self._insert(
-                connection, schema.constellations, key=FERRIES.key, name=FERRIES.name
-            )
-            for account in FERRIES.accounts:
-                self._insert(
-                    connection, schema.accounts, key=account.key, name=account.name,
-                    constellation_id=constellation, relationship=account.relationship,
-                    owner_key=account.owner, domain=account.domain,
-                )  # fmt: skip
-            for key, title in (("ferry-weekly", "Between Quays"), ("ferry-monthly", "The Month")):
-                self._insert(
-                    connection, schema.newsletters, key=key, title=title,
-                    constellation_id=constellation,
-                )  # fmt: skip
-            for source in CATALOG.sources:
-                self._insert(
-                    connection, schema.sources, key=source.key, name=source.name,
-                    kind=source.kind, configured_url=source.url, url=source.url,
-                )  # fmt: skip
+            self._insert(
+                connection, schema.newsletters, key="ferry-monthly", title="The Month",
+                constellation_id=self._id(connection, "constellations", FERRIES.key),
+            )  # fmt: skip
         engine.dispose()
 
     def story(

@@ -251,6 +251,10 @@ class SqlReasons:
         )
         return rows[0] if rows else None
 
+    def database(self) -> str:
+        """Where the data lies, without a password."""
+        return self._connection.engine.url.render_as_string(hide_password=True)
+
     # ── how many ─────────────────────────────────────────────────────────────────────────
 
     def story_counts(self) -> Mapping[str, int]:

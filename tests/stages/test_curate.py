@@ -171,7 +171,7 @@ def test_a_field_note_enters_the_pool_and_knows_whom_it_is_about(room: Newsroom)
     assert (story.kind, story.learnt_from, story.is_public) == ("note", "skagen-ruter", False)
     assert [m.account_key for m in story.mentions] == ["skagen-ruter"]
     (ranked,) = curate.pool(room.ports(), "ferries")
-    assert [part.why for part in ranked.score.parts] == ["seen by one of us"]
+    assert ranked.score.parts[0].why == "A field note by Eva Brandt"
 
     kept = curate.keep(room.ports(), WEEKLY, story.public_id).snippet
 

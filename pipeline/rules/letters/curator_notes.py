@@ -18,7 +18,10 @@ def notes_on(story: Story, names: Mapping[str, str], score: Score | None) -> tup
 
     Shape:  names maps account keys to names; score is None for a story outside the pool
     """
-    lines = (_origin(story, names), _about(story, names), _others(story), _why(score))
+    lines = (
+        _origin(story, names), _about(story, names), _others(story), _guarded(story, names),
+        _why(score),
+    )  # fmt: skip
     return tuple(one_line(line) for line in lines if line)
 
 
@@ -41,7 +44,7 @@ def _told_by(story: Story, names: Mapping[str, str]) -> str:
 
 def _about(story: Story, names: Mapping[str, str]) -> str:
     said = []
-    for mention in story.mentions:
+    for mention in sorted(story.mentions, key=lambda m: m.relation != "self"):
         name = names.get(mention.account_key, mention.account_key)
         reason = why_touched(mention.relation, mention.where, mention.evidence)
         said.append(f"{name} ({reason})")
@@ -55,6 +58,16 @@ def _others(story: Story) -> str:
     shown = list(others)[:MAX_TELLINGS]
     more = f" and {len(others) - len(shown)} more" if len(others) > len(shown) else ""
     return f"Also told by {', '.join(shown)}{more}" if shown else ""
+
+
+def _guarded(story: Story, names: Mapping[str, str]) -> str:
+    if not story.learnt_from:
+        return ""
+    name = names.get(story.learnt_from, story.learnt_from)
+    return (
+        f"In confidence: {name} reads the words for {name} itself; others read only the general "
+        "wording, once the approver has cleared it"
+    )
 
 
 def _why(score: Score | None) -> str:

@@ -71,7 +71,7 @@ def _told(conflicts: list[str], issue: Issue, file_name: str) -> tuple[str, str]
         f"Somebody else wrote in {stories} since {file_name} was exported; nothing was taken.\n"
         + "\n".join(conflicts),
         f"Your file stays as it is. `asterism curate export {issue.ref}` writes a fresh one to "
-        "copy your words into; or import yours with --force, and the other words stay in the log.",
+        "copy your words into; or import yours with --mine, and the other words stay in the log.",
     )
 
 

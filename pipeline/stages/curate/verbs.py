@@ -9,13 +9,14 @@ from difflib import get_close_matches
 from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.model.catalog import Account
 from pipeline.model.letters import Issue, Section, Snippet
-from pipeline.model.news import Mention, PoolStory, Score, ScorePart, Story
+from pipeline.model.news import Mention, PoolStory, Story
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.content_lock import OPEN_STATES
 from pipeline.rules.letters.curated import HEAD_LABELS, LABELS, one_line, tidy, tidy_field
 from pipeline.rules.letters.prefill import prefilled
 from pipeline.rules.news.address import absolute
 from pipeline.rules.news.match import Telling, build_matcher, match
+from pipeline.rules.news.rank import score_note
 from pipeline.stages.curate.record import (
     POOL_WINDOW,
     Change,
@@ -29,7 +30,6 @@ from pipeline.stages.curate.record import (
 
 #: States in which an issue no longer stands in anybody's way.
 _GONE_STATES = frozenset({"missed", "cancelled"})
-_SEEN = ScorePart("note", 3.0, "seen by one of us")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,8 @@ def drop(ports: Ports, constellation_key: str, story_ref: str) -> Story:
                 f"`asterism explain story {story.public_id[:8]}` tells why.",
             )
         for place in tables.reasons.issues_of_story(story.id):
-            if place["constellation"] == constellation.key and place["state"] in OPEN_STATES:
+            here = place["constellation"] == constellation.key and not place["removed"]
+            if here and place["state"] in OPEN_STATES:
                 raise Conflict(
                     f"“{story.title}” stands in issue {place['issue_ref']}.",
                     f"Take it out first: `asterism curate remove {place['issue_ref']} "
@@ -218,9 +219,15 @@ def write_note(
         is_public=public,
     )
     tables.stories.relate(story_id, _mentions(ports, Telling(title, text)), ())  # sift adds signals
-    tables.stories.score(constellation, {story_id: Score(_SEEN.value, (_SEEN,))}, ports.clock.now())
+    now = ports.clock.now()
+    tables.stories.score(constellation, {story_id: score_note(now, now, _name(ports))}, now)
     (story,) = tables.stories.by_ids([story_id])
     return story
+
+
+def _name(ports: Ports) -> str:
+    staff = ports.catalog.staff(ports.actor)
+    return staff.name if staff else ports.actor
 
 
 def _link(url: str) -> str:

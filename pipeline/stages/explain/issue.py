@@ -1,0 +1,137 @@
+"""What happened to one issue: its beat, who did what, what lint says, and the sum of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pipeline.model.letters import Issue, Snippet
+from pipeline.model.log import Operation, Step
+from pipeline.ports import Ports, Tables
+from pipeline.rules.deeds import changes_in_words, in_words
+from pipeline.rules.letters.audience import arithmetic
+from pipeline.rules.letters.content_lock import OPEN_STATES
+from pipeline.rules.letters.curator_notes import day_in_words, moment_in_words
+from pipeline.rules.letters.lint import lint_issue
+from pipeline.rules.news.address import link_hash
+
+
+def explain_issue(ports: Ports, ref: str) -> tuple[Step, ...]:
+    """Its beat and times, each step that somebody took, the stories, what lint finds, the
+    audience as arithmetic with each reason, and its copies by state.
+
+    Raises: NotFound
+    """
+    with ports.store.read() as tables:
+        issue = tables.letters.find_issue(ref)
+        snippets = tables.snippets.of_issue(issue.id)
+        steps = [
+            *_frame(ports, tables, issue),
+            *_operations(tables, issue),
+            *_stories(snippets),
+            *_lint(ports, tables, issue, snippets),
+            *_audience(tables, issue),
+            *_deliveries(tables, issue),
+        ]
+    return tuple(steps)
+
+
+def _frame(ports: Ports, tables: Tables, issue: Issue) -> Iterator[Step]:
+    newsletter = ports.catalog.newsletter(issue.newsletter_key)
+    zone = newsletter.rhythm.zone if newsletter else "UTC"
+    title = newsletter.title if newsletter else issue.newsletter_key
+    yield Step(None, f"{title}, number {issue.number}: {_words(issue.state)}", issue.reason)
+    beat = tables.reasons.beat_of(issue.id)
+    if beat:
+        moved = ""
+        if beat["planned_on"] != beat["beat_on"]:
+            moved = f"planned for {day_in_words(beat['planned_on'])}"
+        detail = "\n".join(part for part in (moved, beat["reason"]) if part)
+        on = day_in_words(beat["beat_on"])
+        yield Step(None, f"Its beat is {on}: {_words(beat['state'])}", detail)
+    yield Step(
+        None,
+        f"It goes out on {moment_in_words(issue.due_at, zone)}",
+        f"written until {moment_in_words(issue.cut_off_at, zone)}; after that only the approver "
+        f"writes\napproval due {moment_in_words(issue.deadline_at, zone)}",
+    )
+
+
+def _operations(tables: Tables, issue: Issue) -> Iterator[Step]:
+    for operation in tables.reasons.operations_about(issue.public_id):
+        yield Step(
+            operation.at, in_words(operation, _title(operation)), changes_in_words(operation)
+        )
+
+
+def _title(operation: Operation) -> str:
+    """Title of the one story that an operation is about."""
+    kind, _, public_id = operation.subject.partition(":")
+    state = operation.after.get("snippets", {}).get(public_id) if kind == "story" else None
+    title: str = state["words"]["title"] if state else ""
+    return title
+
+
+def _stories(snippets: Sequence[Snippet]) -> Iterator[Step]:
+    for number, snippet in enumerate(snippets, start=1):
+        section = "" if snippet.section == "main" else " (also noted)"
+        yield Step(
+            None, f"Story {number}{section}: “{snippet.title}”", f"story {snippet.story_public_id}"
+        )
+    if not snippets:
+        yield Step(None, "It has no stories")
+
+
+def _lint(
+    ports: Ports, tables: Tables, issue: Issue, snippets: Sequence[Snippet]
+) -> Iterator[Step]:
+    if issue.state not in OPEN_STATES:
+        return
+    constellation = ports.catalog.constellation(issue.constellation_key)
+    newsletter = ports.catalog.newsletter(issue.newsletter_key)
+    if constellation is None or newsletter is None:
+        yield Step(None, "Its newsletter stands in no file any more, so it cannot be checked")
+        return
+    used = tables.letters.used_links(newsletter.key, issue.id)
+    reused = {s.url: used[link_hash(s.url)] for s in snippets if link_hash(s.url) in used}
+    findings = lint_issue(
+        issue, snippets, newsletter, ports.catalog.firm,
+        accounts=constellation.accounts, reused=reused, needs_https=False,
+    )  # fmt: skip
+    for finding in findings:
+        holds = "Missing" if finding.blocks else "Worth a look"
+        yield Step(None, f"{holds}: {finding.where}", finding.what)
+    if not findings:
+        yield Step(None, "Nothing is missing in its words")
+
+
+def _audience(tables: Tables, issue: Issue) -> Iterator[Step]:
+    verdicts = tables.letters.audience(issue.id)
+    if not verdicts:
+        yield Step(
+            None,
+            "Its audience is not frozen: approval does that",
+            f"`asterism issue show {issue.ref}` tells who would get it now",
+        )
+        return
+    counts = tables.deliveries.counts(issue.id)
+    sum_ = arithmetic(verdicts, sum(n for (purpose, _), n in counts.items() if purpose == "sales"))
+    lines = [f"{number} {kind} edition" for kind, number in sum_.by_kind]
+    lines += [f"{number} left out: {_words(reason)}" for reason, number in sum_.left_out]
+    left = sum(number for _, number in sum_.left_out)
+    yield Step(
+        issue.approved_at,
+        f"Audience: {sum_.contacts} contacts − {left} left out = {sum_.letters} letters",
+        "\n".join(lines),
+    )
+    if sum_.sales:
+        yield Step(issue.approved_at, f"And {sum_.sales} sales editions to our own people")
+
+
+def _deliveries(tables: Tables, issue: Issue) -> Iterator[Step]:
+    for (purpose, state), number in sorted(tables.deliveries.counts(issue.id).items()):
+        copies = "copy" if number == 1 else "copies"
+        yield Step(None, f"{number} {purpose} {copies} {_words(state)}")
+
+
+def _words(status: str) -> str:
+    return status.replace("_", " ")
