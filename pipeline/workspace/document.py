@@ -141,7 +141,8 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     ("expected <block end>", "this line is indented differently from those it belongs to"),
     ("found undefined alias", "this *name refers to nothing; put quotes round text that begins "
      "with *"),
-    ("expected the node content", "a value is missing here, or a bracket before it is never closed"),
+    ("expected the node content", "a value is missing here, or a bracket before it is never "
+     "closed"),
     ("expected a single document", "a second document begins here (---); one file holds one"),
     ("unknown escape character", 'in "double quotes" a backslash must be doubled; or use '
      "'single quotes'"),
