@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,7 @@ PACE_BLIND = timedelta(hours=24)  #: when the server gives nothing to ask "has i
 LONGEST = timedelta(days=7)  #: that anything but Retry-After keeps us away
 MOVED_SIGHTINGS = 3  #: of the same permanent redirect, in a row, before the address is rewritten
 ASKED_TO_WAIT = "asked_to_wait"  #: last_reason while a Retry-After is in force
+_READING = "1"  #: changes when the same bytes are to be read anew
 _JITTER = 0.1  #: share of a wait that is drawn, so that a thousand sources do not fire at once
 _FAR = datetime(9998, 1, 1, tzinfo=UTC)
 
@@ -53,6 +55,24 @@ def next_check(
     if isinstance(answer, FetchFailed) and answer.retry_after_s is not None:
         at = max(at, _later(now, answer.retry_after_s))
     return at
+
+
+def jitter_of(key: str) -> float:
+    """A source's own share of the jitter, in [0, 1): the same in every round."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
+
+
+def fingerprint(source: Source, url: str, body: bytes) -> str:
+    """Tells whether a body was read before, in this way, from this address.
+
+    Shape:  64 hexadecimal digits, the first 8 of them for the way of reading
+    """
+    return _way(source, url) + hashlib.sha256(body).hexdigest()[:56]
+
+
+def was_read_so(source: Source, state: SourceState) -> bool:
+    """Whether what we hold was read as it would be now: else a 304 would be no use."""
+    return state.body_hash.startswith(_way(source, state.url))
 
 
 def is_due(state: SourceState, now: datetime, *, force: bool = False) -> bool:
@@ -140,6 +160,11 @@ def _moved(state: SourceState, moved_to: str) -> SourceState:
     if seen >= MOVED_SIGHTINGS:
         return replace(state, url=moved_to, moved_to="", moved_seen=0)
     return replace(state, moved_to=moved_to, moved_seen=seen)
+
+
+def _way(source: Source, url: str) -> str:
+    words = f"{_READING}\0{source.kind}\0{url}\0{source.selectors}"
+    return hashlib.sha256(words.encode()).hexdigest()[:8]
 
 
 def _pace(source: Source) -> timedelta:
