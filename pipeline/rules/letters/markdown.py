@@ -117,7 +117,7 @@ _BEFORE_A_NUMBER = ("No.", "Nr.", "EUR", "USD", "GBP", "CHF", "€", "$", "£", 
 
 
 def bind(text: str, language: str) -> str:
-    """Bind numbers to their months, units and brackets with no-break spaces.
+    """Bind numbers to their months, units and brackets, and both sides of an "&".
 
     "(3)", "3 March 2026", "18 volts" and "No. 48" do not fall apart at the end of a line.
     """
@@ -145,6 +145,8 @@ def _bindings(language: str) -> tuple[re.Pattern[str], ...]:
             rf"(\d\.?) (?=(?:{months})(?!\w))",
             rf"((?<!\w)(?:{months})) (?=\d{{4}}(?!\d))",
             rf"((?<!\w)(?:{_any(_BEFORE_A_NUMBER)})) (?=\d)",
+            r"(\w) (?=&(?:amp;)? \w)",
+            r"(\w\u00a0&(?:amp;)?) (?=\w)",
         )
     )
 

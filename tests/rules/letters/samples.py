@@ -90,7 +90,7 @@ PROSPECT = Letter(
     title="Between Quays",
     number=9,
     on=date(2027, 3, 11),
-    subject="What nine minutes cost{{first_name|}}",
+    subject="What nine minutes cost, {{first_name|and whom}}",
     preheader="A boat that waits for money, a ramp that knows when it will fail, and clocks that "
     "nobody sets. Three stories.",
     theme="Time is bought at the quay",

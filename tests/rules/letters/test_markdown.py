@@ -41,7 +41,7 @@ NB = "\u00a0"
         ("![p](https://a.example/p.png)", "<p>![p](https://a.example/p.png)</p>"),
         ("<b>bold?</b>", "<p>&lt;b&gt;bold?&lt;/b&gt;</p>"),
         ("<script>x</script>", "<p>&lt;script&gt;x&lt;/script&gt;</p>"),
-        ("a & b < c", "<p>a &amp; b &lt; c</p>"),
+        ("a & b < c", "<p>a&nbsp;&amp;&nbsp;b &lt; c</p>"),
         ("", ""),
     ],
 )  # fmt: skip
@@ -128,6 +128,7 @@ def test_plain_text_in_one_line() -> None:
         ("No. 48 and EUR 39", "en", f"No.{NB}48 and EUR{NB}39"),
         ("am 3. März 2026", "de", f"am 3.{NB}März{NB}2026"),
         ("5 Mio. Euro um 8 Uhr", "de", f"5{NB}Mio. Euro um 8{NB}Uhr"),
+        ("of Quay & Tide, a & b; A&B", "en", f"of Quay{NB}&{NB}Tide, a{NB}&{NB}b; A&B"),
         ("61,000 machines in 38 depots", "en", "61,000 machines in 38 depots"),
     ],
 )
