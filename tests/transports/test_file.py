@@ -239,7 +239,7 @@ def test_strangers_text_stays_text(tmp_path: Path) -> None:
         assert policy.startswith("default-src 'none'")
         assert "script-src" not in policy
     frame = Page(tmp_path / "ferry-weekly" / "1" / f"{one.delivery_public_id}.html").attributes
-    assert ("sandbox", None) in frame  # an empty sandbox allows nothing
+    assert ("sandbox", "allow-same-origin") in frame  # no script, form, popup or way out
 
 
 def test_a_long_outbox_lists_its_beginning_and_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,188 @@
+"""What readers and the world answer, on both databases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, time, timedelta
+
+import pytest
+
+from pipeline.errors import NotFound
+from pipeline.model.catalog import Rhythm
+from pipeline.model.people import EVERYWHERE
+from pipeline.ports import Ports
+from pipeline.stages import listen
+from pipeline.stages.deliver import deliver
+from pipeline.stores.schema import new_public_id
+from pipeline.stores.sql import SqlStore
+from tests.builders import CATALOG, FERRIES, NOW, WEEKLY, StandingClock
+from tests.ledger_scene import TOKENS, Scene, build_scene
+from tests.people_scene import ports_of
+from tests.stages.test_deliver import ScriptedTransport
+
+LATER = NOW + timedelta(hours=1)
+
+
+def sent(store: SqlStore, *outcomes: str, contacts: int = 2) -> Scene:
+    scene = build_scene(store, contacts=contacts)
+    scene.plan()
+    deliver(ports(scene, transport=ScriptedTransport(*outcomes)))
+    return scene
+
+
+def ports(scene: Scene, **changes: object) -> Ports:
+    its = replace(ports_of(scene.store, clock=StandingClock(LATER)), tokens=TOKENS)
+    if "transport" in changes:
+        changes["clock"] = StandingClock(NOW)
+    return replace(its, **changes)  # type: ignore[arg-type]
+
+
+def token(scene: Scene, number: int = 0) -> str:
+    return TOKENS.make(listen.LEAVE, scene.row(number).public_id)
+
+
+def suppressed(scene: Scene, number: int = 0) -> set[tuple[str, str]]:
+    with scene.store.read() as tables:
+        found = tables.people.suppressions(scene.contact_ids[number])
+    return {(one.scope, one.reason) for one in found}
+
+
+# ── leaving ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_leaving_twice_is_leaving_once_and_says_how(store: SqlStore) -> None:
+    scene = sent(store)
+    for _ in range(2):
+        left = listen.leave(ports(scene), token(scene), "this", one_click=False)
+        assert left == listen.Left()
+    with store.read() as tables:
+        (one,) = tables.people.suppressions(scene.contact_ids[0])
+    assert (one.scope, one.reason, one.at) == (WEEKLY.key, "left", LATER)
+    assert one.detail == f"on the page, copy {scene.row(0).public_id}"
+
+
+def test_leaving_holds_for_the_next_issue_too(store: SqlStore) -> None:
+    scene = sent(store)
+    listen.leave(ports(scene), token(scene), "this", one_click=True)
+    with store.read() as tables:
+        candidates = {
+            one.contact.id: one.suppression
+            for one in tables.people.candidates("ferries", WEEKLY.key, LATER, cap_days=30)
+        }
+        elsewhere = {
+            one.contact.id: one.suppression
+            for one in tables.people.candidates("ferries", "ferry-monthly", LATER, cap_days=30)
+        }
+    gone, stays = scene.contact_ids
+    assert candidates[gone] is not None
+    assert candidates[stays] is None
+    assert elsewhere[gone] is None
+
+
+@pytest.mark.parametrize("purpose", ["preferences", "issue", ""])
+def test_a_token_of_another_purpose_leaves_nobody(store: SqlStore, purpose: str) -> None:
+    scene = sent(store)
+    other = TOKENS.make(purpose, scene.row(0).public_id)
+    assert listen.leave(ports(scene), other, "all", one_click=True) == listen.Left()
+    assert suppressed(scene) == set()
+
+
+def test_the_guard_counts_from_the_delivery(store: SqlStore) -> None:
+    scene = sent(store)
+    soon = ports(scene, clock=StandingClock(NOW + listen.TOO_SOON - timedelta(seconds=1)))
+    assert listen.leave(soon, token(scene), "this", one_click=False).ask_again
+    assert suppressed(scene) == set()
+    late = ports(scene, clock=StandingClock(NOW + listen.TOO_SOON))
+    assert not listen.leave(late, token(scene), "this", one_click=False).ask_again
+    assert suppressed(scene) == {(WEEKLY.key, "left")}
+
+
+def test_staying_after_all_lets_the_next_letter_come(store: SqlStore) -> None:
+    scene = sent(store)
+    listen.leave(ports(scene), token(scene), "all", one_click=False)
+    listen.keep_after_all(ports(scene), token(scene))
+    assert suppressed(scene) == set()
+    listen.keep_after_all(ports(scene), "no token of ours")
+
+
+# ── the page ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_page_names_a_letter_only_where_there_is_one(store: SqlStore) -> None:
+    scene = build_scene(store, contacts=1)
+    assert listen.look(ports(scene)).title == WEEKLY.title
+    monthly = replace(WEEKLY, key="ferry-monthly", title="A Month of Quays")
+    two = replace(CATALOG, constellations=(replace(FERRIES, newsletters=(WEEKLY, monthly)),))
+    page = listen.look(ports(scene, catalog=two))
+    assert (page.title, page.how_often, page.positioning) == ("", "", "")
+    assert page.firm_name == CATALOG.firm.name
+
+
+@pytest.mark.parametrize(
+    ("rhythm", "words"),
+    [
+        (Rhythm("weekly", "UTC", time(7), date(2027, 1, 7)), "every Thursday"),
+        (Rhythm("weekly", "UTC", time(7), date(2027, 1, 7), weekday=0), "every Monday"),
+        (Rhythm("weekly", "UTC", time(7), date(2027, 1, 7), every=2), "every 2 weeks"),
+        (Rhythm("monthly", "UTC", time(7), date(2027, 1, 7)), "every month"),
+        (Rhythm("quarterly", "UTC", time(7), date(2027, 1, 7)), "every quarter"),
+    ],
+)
+def test_a_rhythm_in_a_readers_words(rhythm: Rhythm, words: str) -> None:
+    assert listen.how_often(rhythm) == words
+
+
+def test_an_issue_stays_readable_for_those_who_have_it(store: SqlStore) -> None:
+    """Stopped in the middle, it is partly sent; its page is still linked from the copies."""
+    scene = sent(store)
+    with store.write() as tables:
+        tables.letters.set_state(scene.issue.id, "partly_sent", reason="stopped by liv")
+    page = listen.public_issue(ports(scene), scene.issue.public_id)
+    assert page.public_id == scene.issue.public_id
+    assert "Between Quays" in page.html
+    with store.write() as tables:
+        tables.letters.retire_editions(scene.issue.id, LATER)
+    with pytest.raises(NotFound):
+        listen.public_issue(ports(scene), scene.issue.public_id)
+
+
+# ── news of a copy ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("news", "state", "blocked"),
+    [
+        ("delivered", "delivered", set()),
+        ("bounced", "bounced", {(EVERYWHERE, "bounce")}),
+        ("complained", "complained", {(EVERYWHERE, "complaint")}),
+    ],
+)
+def test_news_moves_the_copy_and_blocks_where_it_must(
+    store: SqlStore, news: str, state: str, blocked: set[tuple[str, str]]
+) -> None:
+    scene = sent(store)
+    for _ in range(2):
+        told = listen.hear(ports(scene), scene.row(0).public_id, news, "code 550")  # type: ignore[arg-type]
+        assert told == state
+    assert suppressed(scene) == blocked
+    assert suppressed(scene, 1) == set()
+
+
+def test_a_late_complaint_counts_though_the_copy_had_bounced(store: SqlStore) -> None:
+    scene = sent(store)
+    for news in ("complained", "delivered", "bounced"):
+        state = listen.hear(ports(scene), scene.row(0).public_id, news, "")  # type: ignore[arg-type]
+        assert state == "complained"
+    assert suppressed(scene) == {(EVERYWHERE, "complaint"), (EVERYWHERE, "bounce")}
+
+
+def test_a_doubt_is_settled_by_news(store: SqlStore) -> None:
+    scene = sent(store, "unknown", contacts=1)
+    assert listen.hear(ports(scene), scene.row(0).public_id, "delivered", "") == "delivered"
+    assert scene.states() == {"delivered": 1}
+
+
+def test_news_of_nothing_is_nothing(store: SqlStore) -> None:
+    scene = sent(store, contacts=1)
+    assert listen.hear(ports(scene), new_public_id(), "complained", "") is None
+    assert suppressed(scene) == set()
