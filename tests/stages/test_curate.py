@@ -346,7 +346,7 @@ def test_the_file_shows_the_issue_and_the_ranked_pool(room: Newsroom) -> None:
         "Score 8.0: names an account +8.0",
     ):
         assert said in high
-    assert {handle for handle, _ in file.known} == {kept[:8], noted[:8]}
+    assert [(k.handle, k.noted) for k in file.known] == [(kept[:8], False), (noted[:8], True)]
 
 
 def test_an_export_taken_back_untouched_changes_nothing(room: Newsroom) -> None:
@@ -766,3 +766,70 @@ def test_blocks_survive_another_editor(room: Newsroom) -> None:
     (block,) = [b for b in parse(curate.export(room.ports(), WEEKLY)).blocks if b.title == "One"]
     assert isinstance(block, Block)
     assert block.words["take"] == take.replace("\\#", "#")
+
+
+def three_kept(room: Newsroom) -> dict[str, str]:
+    room.issue()
+    ids = {title: room.story(title)[1] for title in ("One", "Two", "Three")}
+    for story in ids.values():
+        curate.keep(room.ports(), WEEKLY, story)
+    return ids
+
+
+def reorder(room: Newsroom, *wanted: str) -> None:
+    with room.store.write() as tables:
+        issue = tables.letters.find_issue(WEEKLY)
+        ids = {s.title: s.story_id for s in tables.snippets.of_issue(issue.id)}
+        tables.snippets.reorder(issue.id, [ids[title] for title in wanted])
+
+
+def test_a_file_that_moved_nothing_leaves_anothers_order_alone(room: Newsroom) -> None:
+    three_kept(room)
+    room.story("Four")
+    text = write_under(edited(room, Four="In this issue"), "Two", "Our take", "Ours.")
+    reorder(room, "Three", "One", "Two")
+    tally = curate.import_file(room.ports(), text, "week.md")
+    assert titles(room) == ["Three", "One", "Two", "Four"]
+    assert snippet(room, "Two").take == "Ours."
+    assert any("their order stays" in warning for warning in tally.warnings)
+    assert curate.import_file(room.ports(), text, "week.md").unchanged
+
+
+def test_a_file_that_moved_stories_wins_over_anothers_order(room: Newsroom) -> None:
+    three_kept(room)
+    text = edited(room, Three="In this issue")
+    reorder(room, "Two", "One", "Three")
+    assert curate.import_file(room.ports(), text, "week.md").moved
+    assert titles(room) == ["Three", "One", "Two"]
+
+
+def test_what_somebody_took_out_stays_out_unless_the_file_says_more(room: Newsroom) -> None:
+    ids = three_kept(room)
+    text = curate.export(room.ports(), WEEKLY)
+    curate.remove(room.ports("liv"), WEEKLY, ids["One"])
+    curate.remove(room.ports("liv"), WEEKLY, ids["Two"])
+    tally = curate.import_file(room.ports(), text, "week.md")
+    assert tally.unchanged
+    assert "“One” was taken out of the issue meanwhile; it stays out" in tally.warnings
+    curate.import_file(room.ports(), write_under(text, "One", "Our take", "No."), "week.md")
+    assert sorted(titles(room)) == ["One", "Three"]
+    assert snippet(room, "One").take == "No."
+
+
+def test_what_somebody_moved_or_put_back_stays_there(room: Newsroom) -> None:
+    ids = three_kept(room)
+    _, four = room.story("Four")
+    text = edited(room, Four="Dropped")
+    curate.import_file(room.ports(), text, "week.md")
+    curate.keep(room.ports("liv"), WEEKLY, four)
+    curate.remove(room.ports("liv"), WEEKLY, four)
+    curate.edit(room.ports("liv"), WEEKLY, ids["One"], {"take": "Liv's"})
+    curate.undo(room.ports("liv"))
+    with room.store.write() as tables:
+        one = next(s for s in tables.snippets.of_issue(1) if s.title == "One")
+        tables.snippets.edit(one.id, one.revision, {"section": "noted"})
+    tally = curate.import_file(room.ports(), text, "week.md")
+    assert tally.unchanged
+    assert snippet(room, "One").section == "noted"
+    assert "“Four” was put back into the pool by somebody else; it stays there" in tally.warnings
+    assert "“One” was moved by somebody else meanwhile; it stays there" in tally.warnings

@@ -128,6 +128,15 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A story that stood in the issue when the file was written."""
+
+    handle: str
+    base: str  #: digest of its words
+    noted: bool = False  #: it stood under "Also noted"
+
+
+@dataclass(frozen=True, slots=True)
 class CuratedFile:
     """Everything the file says."""
 
@@ -137,7 +146,7 @@ class CuratedFile:
     blocks: tuple[Block, ...] = ()
     base: str = ""  #: digest of the head as exported
     exported: str = ""  #: names one export; empty when written by hand
-    known: tuple[tuple[str, str], ...] = ()  #: (handle, digest) of the issue's stories at export
+    known: tuple[Known, ...] = ()  #: the issue's stories at export, in their order
     notes: tuple[str, ...] = ()
     line: int = field(default=0, compare=False)
 
@@ -184,8 +193,7 @@ def write(curated: CuratedFile) -> str:
     """
     lines = [f"# {curated.heading}", _issue_line(curated)]
     if curated.known:
-        known = ", ".join(" ".join(pair).strip() for pair in curated.known)
-        lines.append(f"[known: {known}]")
+        lines.append(f"[known: {', '.join(map(_known_word, curated.known))}]")
     lines += [f"> {note}" for note in curated.notes]
     lines += _fields(curated.head, HEAD_LABELS)
     for place, name in PLACES.items():
@@ -194,6 +202,10 @@ def write(curated: CuratedFile) -> str:
             if block.place == place:
                 lines += _block(block)
     return "\n".join(lines) + "\n"
+
+
+def _known_word(known: Known) -> str:
+    return " ".join(part for part in (known.handle, known.base, "noted" * known.noted) if part)
 
 
 def _issue_line(curated: CuratedFile) -> str:
@@ -330,7 +342,7 @@ class _Open:
         self.base = ""
         self.own_name = ""
         self.exported = ""
-        self.known: list[tuple[str, str]] = []
+        self.known: list[Known] = []
         self.notes: list[str] = []
         self.properties: dict[str, str] = {}
         self.fields: dict[str, list[str]] = {}
@@ -469,7 +481,7 @@ class _Reader:
             where.odd_handle = True
             self._wrong(line, f"`[{kind}: …]` does not belong here: `[{wanted[0]}: …]` does")
         elif kind == "known":
-            where.known += [_known(pair) for pair in value.split(",") if pair.strip()]
+            where.known += [_known(word) for word in value.split(",") if word.strip()]
         elif where.handle:
             self._wrong(line, f"a second handle under “{where.title}”: its `## title` is missing")
         else:
@@ -563,9 +575,9 @@ class _Reader:
         self._mistakes.append(Mistake(self._file, line, 1, "", what))
 
 
-def _known(pair: str) -> tuple[str, str]:
-    handle, _, base = pair.strip().partition(" ")
-    return handle, base.strip()
+def _known(word: str) -> Known:
+    handle, *rest = word.split()
+    return Known(handle, next(filter(_DIGEST.match, rest), ""), "noted" in rest)
 
 
 def _meant(key: str, allowed: Mapping[str, str]) -> str:

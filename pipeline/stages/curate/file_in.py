@@ -95,8 +95,9 @@ def _apply(ports: Ports, tables: Tables, plan: Plan, file_name: str) -> None:
         if step.block.handle == NEW:
             said[story.public_id] = said_by(step.block)
         _place(tables, change, step, story, issue)
-    in_order = [s.story.id for s in plan.steps if s.in_issue and s.story is not None]
-    reorder(tables, issue.id, in_order)
+    if not plan.order_is_theirs:
+        in_order = [s.story.id for s in plan.steps if s.in_issue and s.story is not None]
+        reorder(tables, issue.id, in_order)
     change.log(
         "import",
         f"issue:{issue.public_id}",

@@ -13,6 +13,7 @@ from pipeline.rules.letters.curated import (
     LABELS,
     Block,
     CuratedFile,
+    Known,
     Place,
     digest,
     write,
@@ -69,13 +70,15 @@ def export(ports: Ports, issue_ref: str) -> str:
             blocks=tuple(blocks),
             base=digest(head),
             exported=ports.clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            known=tuple(
-                (snippet.story_public_id[:HANDLE], digest(words_of(snippet)))
-                for snippet in shelf.kept
-            ),
+            known=tuple(map(_known, shelf.kept)),
             notes=tuple(_how_to(ports, shelf)),
         )
     )
+
+
+def _known(snippet: Snippet) -> Known:
+    handle = snippet.story_public_id[:HANDLE]
+    return Known(handle, digest(words_of(snippet)), snippet.section == "noted")
 
 
 def _read(ports: Ports, tables: Tables, issue_ref: str) -> _Shelf:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -11,7 +11,7 @@ from pipeline.model.letters import Issue, Snippet
 from pipeline.model.log import Operation
 from pipeline.model.news import Story
 from pipeline.ports import Ports, Tables
-from pipeline.rules.letters.curated import NEW, Block, CuratedFile, digest
+from pipeline.rules.letters.curated import NEW, Block, CuratedFile, Place, digest
 from pipeline.rules.letters.prefill import prefilled
 from pipeline.rules.letters.two_hands import Whose, decide
 from pipeline.rules.news.address import absolute
@@ -25,6 +25,8 @@ from pipeline.stages.curate.record import (
     words_of,
 )
 from pipeline.stages.curate.verbs import account_named, both_texts, elsewhere, why_no_issue
+
+IN_ISSUE = ("main", "noted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,11 @@ class Step:
     section: bool = False  #: it moves to the other section
     vouch: bool = False  #: a field note says by now who told it
     learnt_from: str = ""  #: of a field note
+    out: bool = False  #: somebody took it out meanwhile, and the file left it as it was
 
     @property
     def in_issue(self) -> bool:
-        return self.block.place in ("main", "noted")
+        return self.block.place in IN_ISSUE and not self.out
 
 
 @dataclass(slots=True)
@@ -76,6 +79,7 @@ class Plan:
     leaving: list[Snippet] = field(default_factory=list)
     head: dict[str, str] = field(default_factory=dict)
     moved: bool = False
+    order_is_theirs: bool = False  #: somebody else moved stories, and the file did not
     mistakes: list[Mistake] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -142,7 +146,7 @@ class Planner:
             self._active.setdefault(snippet.story_id, snippet)
         self._removed = {s.story_id: s for s in tables.snippets.of_issue(issue.id, removed=True)}
         self._earlier = _Earlier(ports, tables, issue, file, file_name)
-        self._known = self._known_stories()
+        self._base = self._earlier.left or self._as_exported()
 
     def plan(self) -> Plan:
         self._plan_head()
@@ -154,15 +158,19 @@ class Planner:
 
     # which story a block means
 
-    def _known_stories(self) -> dict[int, str]:
-        """Stories of the issue that the file knew: story → digest of their words then."""
-        found = dict(self._earlier.placed)
-        for handle, base in self._file.known:
+    def _as_exported(self) -> dict[int, tuple[Place, str]]:
+        """Stories of the issue that the file knew: story → section and digest of their words."""
+        found: dict[int, tuple[Place, str]] = {}
+        for known in self._file.known:
             try:
-                found.setdefault(story_of(self._tables, handle).id, base)
+                story = story_of(self._tables, known.handle)
             except (NotFound, BadInput):
                 continue  # a broken line makes nobody leave the issue
+            found.setdefault(story.id, ("noted" if known.noted else "main", known.base))
         return found
+
+    def _base_place(self, story: Story) -> Place | None:
+        return self._base[story.id][0] if story.id in self._base else None
 
     def _resolved(self) -> Iterator[tuple[Block, Story | None]]:
         """Blocks with their stories; of two that have become one story, the higher block."""
@@ -266,7 +274,7 @@ class Planner:
             return
         theirs = {m.account_key for m in story.mentions if m.relation == "self"}
         if key not in theirs | {story.learnt_from}:
-            self._plan.warnings.append(
+            self._warn(
                 f"“{block.title}” does not name {block.own_name}, so nobody will read the words "
                 f"for {block.own_name} itself"
             )
@@ -281,37 +289,53 @@ class Planner:
 
     def _plan_in(self, step: Step) -> None:
         story, block = step.story, step.block
-        if story is not None and block.handle != NEW and (reason := why_no_issue(story)):
+        if story is None:
+            step.keep = True
+            return
+        if block.handle != NEW and (reason := why_no_issue(story)):
             self._wrong(block, f"“{story.title}” {reason}, so it enters no issue")
-        active = story is not None and story.id in self._active
-        step.keep = not active
-        step.section = bool(active and step.snippet and step.snippet.section != block.place)
-        if story is not None:
-            step.offer = bool(self._dropped_by(story))
-            if step.keep:
-                self._plan.warnings += elsewhere(self._tables, story, self._issue)
+        active = self._active.get(story.id)
+        unmoved = self._base_place(story) == block.place
+        if active is None and unmoved and self._is_untouched(block, story):
+            step.out = True
+            self._warn(f"“{block.title}” was taken out of the issue meanwhile; it stays out")
+        elif active is None:
+            step.keep = True
+            self._plan.warnings += elsewhere(self._tables, story, self._issue)
+        elif active.section != block.place:
+            step.section = not unmoved
+            if unmoved:
+                self._warn(f"“{block.title}” was moved by somebody else meanwhile; it stays there")
+        step.offer = not step.out and bool(self._dropped_by(story))
+
+    def _is_untouched(self, block: Block, story: Story) -> bool:
+        now = digest(block_words(block))
+        return now == block.base or now in self._earlier.words(story)
 
     def _plan_pool(self, step: Step) -> None:
-        if step.story is None:
-            return
-        step.remove = self._leaves(step.story)
-        step.offer = step.story.id in self._earlier.dropped and bool(self._dropped_by(step.story))
+        if step.story is not None:
+            step.remove = self._leaves(step.story)
+            mine = self._base_place(step.story) == "dropped"
+            again = mine or step.story.id in self._earlier.taken_back
+            step.offer = again and bool(self._dropped_by(step.story))
 
     def _plan_dropped(self, step: Step) -> None:
-        if step.story is None:
-            self._wrong(step.block, f"“{step.block.title}” is new: there is nothing to drop")
-        elif step.story.id in self._active and not self._leaves(step.story):
-            self._plan.warnings.append(
-                f"“{step.block.title}” came into the issue after the export, so it was not dropped"
-            )
+        story, title = step.story, step.block.title
+        if story is None:
+            self._wrong(step.block, f"“{title}” is new: there is nothing to drop")
+        elif story.id in self._active and not self._leaves(story):
+            self._warn(f"“{title}” came into the issue after the export, so it was not dropped")
+        elif self._base_place(story) == "dropped" and not self._dropped_by(story):
+            self._warn(f"“{title}” was put back into the pool by somebody else; it stays there")
         else:
-            step.remove = step.story.id in self._active
-            step.drop = not self._dropped_by(step.story)
+            step.remove = story.id in self._active
+            step.drop = not self._dropped_by(story)
 
     def _leaves(self, story: Story) -> bool:
         """Whether a story outside the issue's sections goes out: only if the file knew it there."""
-        by_hand = not self._file.exported
-        return story.id in self._active and (by_hand or story.id in self._known)
+        first_by_hand = not (self._file.exported or self._earlier.left)
+        known = self._base_place(story) in IN_ISSUE
+        return story.id in self._active and (first_by_hand or known)
 
     def _plan_words(self, step: Step) -> None:
         block, mine = step.block, block_words(step.block)
@@ -350,9 +374,7 @@ class Planner:
                 f"{self._name}:{line}: {what}\n{both_texts(current, different)}"
             )
         elif whose == "theirs":
-            self._plan.warnings.append(
-                f"{what} was changed by somebody else meanwhile; their words stay"
-            )
+            self._warn(f"{what} was changed by somebody else meanwhile; their words stay")
 
     def _plan_leaving(self) -> None:
         """Stories whose blocks were deleted; duplicates that a merge has left."""
@@ -362,38 +384,47 @@ class Planner:
                 if snippet.id != self._active[snippet.story_id].id:
                     self._plan.leaving.append(snippet)
                 continue
-            if snippet.story_id not in self._known:
+            place, base = self._base.get(snippet.story_id, ("pool", ""))
+            if place not in IN_ISSUE:
                 continue
-            now = digest(words_of(snippet))
-            if now == self._known[snippet.story_id]:
+            if digest(words_of(snippet)) == base:
                 self._plan.leaving.append(snippet)
             else:
-                self._plan.warnings.append(
+                self._warn(
                     f"“{snippet.title}” is not in the file, but somebody wrote on it meanwhile: "
                     "it stays in the issue"
                 )
 
     def _plan_order(self) -> None:
-        leaving = {snippet.id for snippet in self._plan.leaving}
-        gone = {s.story.id for s in self._plan.steps if s.story is not None and s.remove}
-        stay = [
-            story_id
-            for story_id, snippet in self._active.items()
-            if snippet.id not in leaving and story_id not in gone
-        ]
-        wanted = [s.story.id for s in self._plan.steps if s.in_issue and s.story is not None]
-        for section in ("main", "noted"):
-            before = [i for i in stay if self._active[i].section == section]
-            ours = [i for i in wanted if i in before]
-            later = [i for i in before if i not in wanted]
-            if ours + later != before:
-                self._plan.moved = True
+        """Whose order stands: the file's, unless only somebody else has moved stories."""
+        left = {snippet.story_id for snippet in self._plan.leaving}
+        left |= {s.story.id for s in self._plan.steps if s.story is not None and s.remove}
+        mine = [(s.story.id, s.block.place) for s in self._plan.steps if s.in_issue and s.story]
+        now = [(i, s.section) for i, s in self._active.items() if i not in left]
+        base = [(i, place) for i, (place, _) in self._base.items() if place in IN_ISSUE]
+        moved = [section for section in IN_ISSUE if _differ(mine, now, section)]
+        by_me = any(_differ(mine, base, section) for section in IN_ISSUE)
+        by_them = any(_differ(now, base, section) for section in IN_ISSUE)
+        if moved and by_them and not by_me:
+            self._plan.order_is_theirs = True
+            self._warn("stories were moved by somebody else meanwhile; their order stays")
+        else:
+            self._plan.moved = bool(moved)
+
+    def _warn(self, what: str) -> None:
+        self._plan.warnings.append(what)
 
     def _dropped_by(self, story: Story) -> str:
         return dropped_by(self._tables, self._issue.constellation_key, story.id)
 
     def _wrong(self, block: Block, what: str) -> None:
         self._plan.mistakes.append(Mistake(self._name, block.line, 1, "", what))
+
+
+def _differ(one: Sequence[tuple[int, str]], other: Sequence[tuple[int, str]], section: str) -> bool:
+    """Whether two arrangements put the stories of one section that they share in other orders."""
+    shared = {pair for pair in one if pair[1] == section} & set(other)
+    return [p for p in one if p in shared] != [p for p in other if p in shared]
 
 
 def block_words(block: Block) -> dict[str, str]:
@@ -414,10 +445,9 @@ class _Earlier:
         self, ports: Ports, tables: Tables, issue: Issue, file: CuratedFile, file_name: str
     ) -> None:
         self._tables = tables
-        self.placed: dict[int, str] = {}  #: story → digest: in the issue after the last import
-        self.dropped: set[int] = set()  #: by the last import, or by undoing one that wrote a note
+        self.left: dict[int, tuple[Place, str]] = {}  #: story → section, digest of its words then
+        self.taken_back: set[int] = set()  #: notes whose import was undone
         self.head: set[str] = set()
-        self._seen: dict[int, str] = {}
         self._notes: list[tuple[State, int]] = []
         self._taken: set[int] = set()
         key = file.exported or file_name
@@ -435,23 +465,18 @@ class _Earlier:
             story_id = story_of(self._tables, ref).id
             self._notes.append((said, story_id))
             if operation.undone_by is not None:
-                self.dropped.add(story_id)
+                self.taken_back.add(story_id)
             else:
-                self.dropped.discard(story_id)
+                self.taken_back.discard(story_id)
 
     def _remember(self, operation: Operation) -> None:
         self.head = {operation.after["head_digest"]}
         for ref, (place, seen) in operation.after["digests"].items():
-            story = story_of(self._tables, ref)
-            self._seen[story.id] = seen
-            if place in ("main", "noted"):
-                self.placed[story.id] = seen
-            elif place == "dropped":
-                self.dropped.add(story.id)
+            self.left[story_of(self._tables, ref).id] = (place, seen)
 
     def words(self, story: Story) -> set[str]:
         """Digest of what this file's last import wrote on a story."""
-        return {self._seen[story.id]} if story.id in self._seen else set()
+        return {self.left[story.id][1]} if story.id in self.left else set()
 
     def note(self, block: Block) -> Story | None:
         """The field note that an earlier import made of this block, if its title or text stayed."""

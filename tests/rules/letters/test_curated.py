@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BadInput
 from pipeline.rules.letters import curated
-from pipeline.rules.letters.curated import Block, CuratedFile
+from pipeline.rules.letters.curated import Block, CuratedFile, Known
 
 # ── what survives: everything ────────────────────────────────────────────────────────────
 
@@ -67,7 +70,7 @@ FILES = st.builds(
     st.lists(st.one_of(STORIES, NEW_NOTES), max_size=4, unique_by=lambda b: (b.handle, id(b))),
     BASE,
     st.sampled_from(["", "2027-03-08T09:00:00Z"]),
-    st.lists(st.tuples(IDS, HEX), max_size=3).map(tuple),
+    st.lists(st.builds(Known, IDS, BASE, st.booleans()), max_size=3).map(tuple),
     NOTES,
 ).filter(lambda f: len({b.handle for b in f.blocks if b.handle != "new"})
          == len([b for b in f.blocks if b.handle != "new"]))  # fmt: skip
@@ -238,3 +241,16 @@ def test_prose_that_only_resembles_a_label_is_prose() -> None:
 def test_a_line_of_the_skeleton_stays_text_behind_a_backslash() -> None:
     file = curated.parse(HEAD + STORY + "### Our take\n\\# Not a section\n\\Question: mine")
     assert file.blocks[0].words["take"] == "# Not a section\nQuestion: mine"
+
+
+GUIDE = Path(__file__).parents[3] / "docs" / "guide-curator.md"
+
+
+def test_the_guide_shows_a_file_that_can_be_taken_back() -> None:
+    whole, note = re.findall(r"```markdown\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    file = curated.parse(whole)
+    assert [block.place for block in file.blocks] == ["main", "noted", "pool"]
+    assert set(file.blocks[0].words) == set(curated.LABELS) - {"general_wording"}
+    assert file.blocks[0].own_name == "Tarnholm"
+    (told,) = curated.parse(HEAD + note).blocks
+    assert (told.handle, told.learnt_from) == ("new", "Tarnholm")
