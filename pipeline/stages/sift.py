@@ -200,6 +200,7 @@ class _Round:
 
     def _read_own(self, title: str, text: str, at: datetime) -> _Found:
         found = self._read_ours(title, text, "")
+        found.signals = ()  # kinds are of what happens in the trade
         found.scores = {key: score_own(at, self._now) for key in self._constellations}
         return found
 

@@ -15,9 +15,9 @@ from pipeline.rules.news.words import in_words
 #: that two weak reasons make a better one and none makes more than certainty.
 ABOUT = frozenset({"about", "second_order", "words", "note", "own"})
 #: Words alone can say so much at most: a trade's weather, against news of a company we follow.
-WORDS_MOST = 0.6
-#: A sum of weights of this size (three words in the headline) says about two thirds of it.
-WORDS_ENOUGH = 3.0
+WORDS_MOST = 0.75
+#: A sum of weights of this size (two good words in the headline) says about two thirds of it.
+WORDS_ENOUGH = 2.5
 #: Below this a story is about neither: a word in passing, a rival in the last paragraph.
 ABOUT_LEAST = 0.15
 #: Two accounts and three words are shown; the others count all the same.
@@ -38,11 +38,11 @@ SOURCE_LEAST, SOURCE_USUAL, SOURCE_MOST = 0.55, 0.8, 1.0
 SIZE_ALONE, SIZE_STEP = 0.75, 0.5
 #: Freshness halves in so many days; a field note and our own news keep longer.
 HALF_LIFE: dict[StoryKind, timedelta] = {
-    "news": timedelta(days=6), "note": timedelta(days=21), "own": timedelta(days=30),
+    "news": timedelta(days=9), "note": timedelta(days=21), "own": timedelta(days=30),
 }  # fmt: skip
 FRESH_LEAST = 0.02
 #: What somebody went to see stands above most of what others wrote; our own news below it.
-NOTE_WORTH, OWN_WORTH = 0.9, 0.5
+NOTE_WORTH, OWN_WORTH = 0.9, 0.3
 
 _DEALS_WITH: dict[Relation, str] = {
     "customer": "a customer of", "rival": "a rival of", "supplier": "a supplier of",
