@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,16 @@ WAIT_S = 30.0
 CONNECT_S = 10
 
 
-def connect(url: str, *, writes: bool, wait_s: float = WAIT_S) -> sa.Engine:
+def connect(
+    url: str, *, writes: bool, wait_s: float = WAIT_S, foreign_keys: bool = True
+) -> sa.Engine:
     """An engine for SQLite or PostgreSQL; nothing is opened yet.
 
     On SQLite every writing transaction begins IMMEDIATE: deferred ones fail when two
     writers meet, however long they would wait. A reading engine refuses to write. Values
     (addresses among them) stay out of tracebacks.
 
+    Shape:  foreign_keys=False leaves them unchecked on SQLite, for migrations alone
     Units:  wait_s, seconds to wait for a lock
     Raises: BadInput (an address that is none, or a database we do not speak to)
     Source: https://sqlite.org/lang_transaction.html (BEGIN IMMEDIATE), /wal.html
@@ -39,7 +42,10 @@ def connect(url: str, *, writes: bool, wait_s: float = WAIT_S) -> sa.Engine:
     backend = _parsed(url).get_backend_name()
     if backend == "sqlite":
         engine = sa.create_engine(url, hide_parameters=True)
-        _sqlite_rules(engine, writes=writes, wait_ms=round(wait_s * 1000))
+        rules = [f"busy_timeout = {round(wait_s * 1000)}"]
+        rules += ["foreign_keys = ON" if foreign_keys else "foreign_keys = OFF"]
+        rules += ["journal_mode = WAL", "synchronous = FULL"] if writes else ["query_only = ON"]
+        _sqlite_rules(engine, rules, begin="BEGIN IMMEDIATE" if writes else "BEGIN")
         return engine
     try:
         engine = sa.create_engine(
@@ -190,10 +196,7 @@ _ADDRESS_HINT = (
 )
 
 
-def _sqlite_rules(engine: sa.Engine, *, writes: bool, wait_ms: int) -> None:
-    pragmas = [f"busy_timeout = {wait_ms}", "foreign_keys = ON"]
-    pragmas += ["journal_mode = WAL", "synchronous = FULL"] if writes else ["query_only = ON"]
-
+def _sqlite_rules(engine: sa.Engine, pragmas: Sequence[str], *, begin: str) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we begin transactions ourselves
@@ -202,7 +205,7 @@ def _sqlite_rules(engine: sa.Engine, *, writes: bool, wait_ms: int) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        connection.exec_driver_sql(begin)
 
 
 def _postgres_rules(engine: sa.Engine, *, writes: bool, wait_ms: int) -> None:
