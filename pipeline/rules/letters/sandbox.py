@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any
 
 import jinja2
@@ -27,11 +27,14 @@ MAX_CHARS = 2_000_000  #: in any piece that a template builds
 MAX_LOOPS = 5  #: one inside the other
 MAX_SOURCE = 200_000  #: characters of one template
 
-# join and replace are missing on purpose: each can square the length of a text
+# join and replace are missing on purpose: each can square the length of a text; so is map,
+# which can nest one list in another until it has no end
+_TEXT_FILTERS = frozenset({
+    "capitalize", "e", "escape", "lower", "title", "trim", "upper", "urlencode",
+})  # fmt: skip
 _FILTERS = frozenset({
-    "abs", "capitalize", "count", "d", "default", "e", "escape", "first", "float", "int", "last",
-    "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "round",
-    "select", "selectattr", "string", "sum", "title", "trim", "unique", "upper", "urlencode",
+    "abs", "count", "d", "default", "first", "float", "int", "last", "length", "list", "max", "min",
+    "reject", "rejectattr", "reverse", "round", "select", "selectattr", "sum", "unique",
 })  # fmt: skip
 _STRING_METHODS = frozenset({
     "capitalize", "casefold", "count", "endswith", "find", "isalpha", "isdigit", "lower",
@@ -152,6 +155,11 @@ class _Letters(ImmutableSandboxedEnvironment):
             out.append(part)
         return "".join(out)
 
+    def get_template(self, *names: Any, **options: Any) -> jinja2.Template:
+        """Including counts, too: parts that include parts twice never end."""
+        _RUN.get().spend()
+        return super().get_template(*names, **options)
+
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
         _check(tree, name, 0)
@@ -182,15 +190,39 @@ class _Letters(ImmutableSandboxedEnvironment):
 
 def _check(node: nodes.Node, name: str | None, loops: int) -> None:
     """Refuse at once what could cost without end."""
-    line = node.lineno
-    if isinstance(node, nodes.Concat):
-        raise TemplateSyntaxError("write the pieces one after another instead of ~", line, name)
     if isinstance(node, nodes.For):
         loops += 1
-        if node.recursive or loops > MAX_LOOPS:
-            raise TemplateSyntaxError("loops are nested too deep", line, name)
+    what = _refusal(node, loops)
+    if what:
+        raise TemplateSyntaxError(what, node.lineno, name)
     for child in node.iter_child_nodes():
         _check(child, name, loops)
+
+
+def _refusal(node: nodes.Node, loops: int) -> str:
+    if isinstance(node, nodes.Concat):
+        return "write the pieces one after another instead of ~"
+    if isinstance(node, nodes.For) and (node.recursive or loops > MAX_LOOPS):
+        return "loops are nested too deep"
+    if isinstance(node, nodes.Name) and node.name in ("varargs", "kwargs"):
+        return "a macro names its arguments"
+    if isinstance(node, (nodes.List, nodes.Tuple)) and getattr(node, "ctx", "load") == "load":
+        return "" if all(map(_constant, node.items)) else "a list in a template holds plain values"
+    if isinstance(node, nodes.Dict):
+        return "a template makes no dictionaries"
+    return ""
+
+
+def _constant(node: nodes.Node) -> bool:
+    if isinstance(node, (nodes.List, nodes.Tuple)):
+        return all(map(_constant, node.items))
+    return isinstance(node, nodes.Const)
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, (list, tuple, dict, set, frozenset)):
+        raise SecurityError("a list is printed; loop over it")
+    return value
 
 
 def _counted(values: Any) -> Iterator[Any]:
@@ -209,6 +241,7 @@ def _environment(
     environment = _Letters(
         loader=_Mapping(dict(templates)),
         undefined=StrictUndefined,
+        finalize=_printable,
         autoescape=lambda name: bool(name and name.endswith(".html.j2")),
         trim_blocks=True,
         lstrip_blocks=True,
@@ -217,10 +250,23 @@ def _environment(
     )
     known = environment.filters
     environment.filters = {key: known[key] for key in _FILTERS}
+    environment.filters |= {key: _of_text(known[key]) for key in _TEXT_FILTERS}
     environment.filters["_counted"] = _counted
     for name in filters:
         environment.filters[name] = _late(name)
     return environment
+
+
+def _of_text(shape: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter for texts and numbers only; it passes on what Jinja says about it."""
+
+    @wraps(shape)
+    def checked(*given: Any, **options: Any) -> Any:
+        for value in given:
+            _printable(value)
+        return shape(*given, **options)
+
+    return checked
 
 
 def _late(name: str) -> Callable[..., Any]:

@@ -95,7 +95,7 @@ def test_a_template_that_is_missing() -> None:
         "{{ self._TemplateReference__context }}", "{{ made.__globals__ }}", "{{ config }}",
         "{{ cycler.__init__.__globals__ }}", "{{ lipsum.__globals__ }}", "{{ range(3) }}",
         "{{ namespace() }}", "{{ dict() }}", "{{ thing.items.__len__() }}",
-        "{{ thing|attr('__class__') }}", "{{ ([thing]|map(attribute='__class__')|first).x }}",
+        "{{ thing|attr('__class__') }}", "{{ thing.items|map('upper') }}",
         "{% set thing.name = 'x' %}", "{{ thing.items.append(1) }}",
     ],
 )  # fmt: skip
@@ -122,6 +122,11 @@ def test_secrets_are_out_of_reach(source: str) -> None:
         "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
         "{% set x = long + long %}{{ x + x + x }}",
         "{% set x = 999999999999 %}{{ x * x * x * x }}",
+        "{{ thing.items }}", "{{ many|list }}", "{{ many|upper }}", "{{ thing.items|urlencode }}",
+        "{% set x = many %}{% set x = [x, x] %}", "{% set x = (many, many) %}", "{{ {'a': many} }}",
+        "{% macro m() %}{{ varargs }}{% endmacro %}{{ m(many, many) }}",
+        "{% macro m() %}{% for k in kwargs %}{% endfor %}{% endmacro %}{{ m(a=many) }}",
+        "{{ many|map(attribute='x', default=many)|list|length }}", "{% include 't.html.j2' %}",
     ],
 )  # fmt: skip
 def test_nothing_costs_without_end(source: str) -> None:
@@ -132,6 +137,9 @@ def test_doubling_stops() -> None:
     grow = "{% set x %}{{ x }}{{ x }}{% endset %}" * 40
     _, _, what = refused("{% set x = long %}" + grow)
     assert "characters" in what
+    parts = {f"p{n}": f"{{% include 'p{n + 1}' %}}" * 2 for n in range(40)}
+    _, _, what = refused("{% include 'p0' %}", **parts, p40="")
+    assert str(MAX_STEPS) in what
     chain = "{% macro m0() %}{% endmacro %}" + "".join(
         f"{{% macro m{n}() %}}{{{{ m{n - 1}() }}}}{{{{ m{n - 1}() }}}}{{% endmacro %}}"
         for n in range(1, 40)
