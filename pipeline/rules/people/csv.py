@@ -220,7 +220,8 @@ class _RowReader:
             address = row.address()
             key = normalise(address)
         except BadInput as error:
-            self._problem(line, row.header("address"), error.message)
+            what = error.message.rstrip(".")
+            self._problem(line, row.header("address"), what[:1].lower() + what[1:])
             return
         if (first := self.rows.get(key)) is not None:
             self.rows[key] = replace(first, opted_out=first.opted_out or opted_out)
