@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +153,14 @@ def build_scene(
     )
     adopt(ports)
     return Scene(ports, clock)
+
+
+def log_of(scene: Scene, subject: str) -> list[str]:
+    """Verbs of the operations on a thing, oldest first."""
+    with scene.store.read() as tables:
+        return [operation.verb for operation in tables.log.of(subject)]
+
+
+def beats(scene: Scene) -> dict[date, str]:
+    with scene.store.read() as tables:
+        return dict(tables.letters.beats(REF))

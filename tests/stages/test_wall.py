@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.model.catalog import Cap, OwnNews, Service
@@ -30,6 +30,8 @@ from pipeline.stages.compose import approve
 from pipeline.stages.compose.planning import make_plan
 from pipeline.stages.compose.reading import Draft
 from pipeline.stages.deliver import deliver
+from pipeline.stores.migrate import migrate
+from pipeline.stores.sql import SqlStore
 from pipeline.workspace.files import FileWorkspace
 from tests.builders import (
     BEAT,
@@ -173,9 +175,19 @@ def ready_mails(html: str) -> list[str]:
 # ── from the store to the outbox ─────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def wall(store, tmp_path):
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    url = f"sqlite:///{tmp_path_factory.mktemp('wall') / 'asterism.db'}"
+    migrate(url)
+    store = SqlStore(url, SECRET)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def wall(store, tmp_path_factory):
     """The whole issue, delivered: (canaries, mails by recipient's address, web page)."""
+    tmp_path = tmp_path_factory.mktemp("outbox")
     scene = build_scene(store, tmp_path, OURS)
     canary = Canaries()
     people = {
@@ -375,15 +387,13 @@ def kept_story(canary: Canaries, number: int, drawn) -> object:
     )  # fmt: skip
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, deadline=None)
 @given(
     drawn=STORIES,
     told=st.frozensets(st.integers(1, 6), max_size=2),
     section=st.lists(st.sampled_from(["main", "main", "noted"]), min_size=6, max_size=6),
 )
-def test_no_mix_of_stories_leaks(sqlite_store, drawn, told, section):
+def test_no_mix_of_stories_leaks(store, drawn, told, section):
     canary = Canaries()
     kept = tuple(
         replace(kept_story(canary, number, story), section=section[number - 1])
@@ -405,7 +415,7 @@ def test_no_mix_of_stories_leaks(sqlite_store, drawn, told, section):
         ),
         settled={}, services={}, reused={},
     )  # fmt: skip
-    plan = make_plan(replace(ports_of(sqlite_store, OURS), tokens=TOKENS), draft)
+    plan = make_plan(replace(ports_of(store, OURS), tokens=TOKENS), draft)
     assert plan.arithmetic.reconciles
     made = {key: render(v.letter, TEMPLATES) for key, v in plan.variations.items()}
     account_of = {c.contact.id: c.contact.account_key for c in draft.candidates}
@@ -422,13 +432,3 @@ def test_no_mix_of_stories_leaks(sqlite_store, drawn, told, section):
                 assert key is None or leaks(link, canary.mails, key[1]) == []
     (page,) = [made[k] for k, v in plan.variations.items() if v.letter.kind == "public"]
     assert leaks(all_text([page.html, page.text]), canary.readers, "") == []
-
-
-@pytest.fixture
-def sqlite_store(sqlite_url):
-    """Never touched: planning needs ports, and only their tokens."""
-    from pipeline.stores.sql import SqlStore
-
-    store = SqlStore(sqlite_url, SECRET)
-    yield store
-    store.close()
