@@ -15,7 +15,7 @@ from pipeline.model.news import Item, Mention, Score, SignalHit, Story, StoryDra
 from pipeline.ports import Ports, Tables
 from pipeline.rules.news.group import WINDOW, decide_groups, richest_first
 from pipeline.rules.news.match import Matcher, Telling, build_matcher, match_all, telling_of
-from pipeline.rules.news.rank import left_out, refreshed, score, score_note, score_own
+from pipeline.rules.news.rank import left_out, refreshed, score, score_own
 from pipeline.rules.news.signals import Rules, find_signals, parse_rules
 
 #: Items grouped, or stories read anew, in one go: bounds memory, not the work.
@@ -185,17 +185,15 @@ class _Round:
                 )
         return found
 
-    def _read_story(self, story: Story, pooled: Mapping[str, frozenset[int]]) -> _Found:
+    def _read_story(self, story: Story, pooled: Mapping[str, Mapping[int, Score]]) -> _Found:
         if story.kind == "own":
             return self._read_own(story.title, story.text, story.first_at)
         if story.kind == "news":
             return self._read_news(richest_first(self._weighed(story.tellings)))
         found = self._read_ours(story.title, story.text, story.url)
-        found.scores = {
-            key: score_note(story.last_at, self._now)
-            for key, ids in pooled.items()
-            if story.id in ids
-        }
+        for key, scores in pooled.items():
+            if story.id in scores:  # it stands there already, with who wrote it
+                found.scores[key] = refreshed(scores[story.id], "note", story.last_at, self._now)
         return found
 
     def _read_own(self, title: str, text: str, at: datetime) -> _Found:
@@ -253,10 +251,12 @@ class _Round:
             for d in drafts
         ]
 
-    def _pooled(self, tables: Tables) -> dict[str, frozenset[int]]:
+    def _pooled(self, tables: Tables) -> dict[str, dict[int, Score]]:
+        """Open stories of each pool, with the score that stands."""
         since = self._now - HORIZON
         return {
-            key: frozenset(tables.stories.open_scores(key, since)) for key in self._constellations
+            key: {s: old for s, (_, _, old) in tables.stories.open_scores(key, since).items()}
+            for key in self._constellations
         }
 
     def _write(self, tables: Tables, found: Mapping[int, _Found]) -> None:

@@ -248,12 +248,12 @@ def test_a_field_note_is_read_for_names_and_keeps_its_place(store: SqlStore) -> 
             "note", "They count by hand", "Skagen Ruter counts crossings by hand.", NOW,
             learnt_from="northline", is_public=False,
         )  # fmt: skip
-        tables.stories.score("ferries", {note: score_note(NOW, NOW)}, NOW)
+        tables.stories.score("ferries", {note: score_note(NOW, NOW, "Eva Brandt")}, NOW)
     tally = sift(ports_of(store, QUIET))
     assert (tally.matched, tally.pooled) == (1, 1)
     (found,) = pool(store)
     assert [m.account_key for m in found.story.mentions] == ["skagen-ruter"]
-    assert found.score == score_note(NOW, NOW)
+    assert found.score == score_note(NOW, NOW, "Eva Brandt")
 
 
 def test_a_word_to_ignore_leaves_its_reason(store: SqlStore) -> None:

@@ -245,6 +245,8 @@ def match(matcher: Matcher, telling: Telling) -> Matching:
     stands in the headline.
     """
     hits = _hits(matcher, telling)
+    if not hits:
+        return Matching(_merged(_linked(matcher, telling)))
     proven = _proven([h for h in hits if h.pattern.kind in ("name", "domain")], hits)
     names = _uncovered(proven, proven)
     mentions = [*_mentions(names), *_linked(matcher, telling)]

@@ -22,13 +22,12 @@ STOP = frozenset(_STOP.split())
 
 _SAME = str.maketrans(
     {
-        "’": "'", "‘": "'", "ʼ": "'", "＇": "'", "`": "'",
+        "’": "'", "‘": "'", "ʼ": "'", "＇": "'",
         "‐": "-", "‑": "-", "­": None,
         "“": '"', "”": '"', "„": '"',
     }
 )  # fmt: skip
 _JOINED = re.compile(r"(?<=\w)-(?=\w)")
-_SPACES = re.compile(r"\s+")
 _TOKEN = re.compile(r"[^\W_]+(?:['.][^\W_]+)*")
 _GENITIVE = re.compile(r"'s\b")
 _VOWELS = frozenset("aeiouyäöü")
@@ -36,7 +35,9 @@ _VOWELS = frozenset("aeiouyäöü")
 
 def tidy(text: str) -> str:
     """The text with one way of writing apostrophes, hyphens and spaces; case is kept."""
-    return _SPACES.sub(" ", unicodedata.normalize("NFC", text).translate(_SAME)).strip()
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).translate(_SAME)
+    return " ".join(text.replace("`", "'").split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def fold(text: str) -> Folded:
     lower = shown.lower()
     if len(lower) != len(shown):
         lower = "".join(low if len(low := c.lower()) == 1 else c for c in shown)
-    return Folded(shown, _JOINED.sub(" ", lower))
+    return Folded(shown, _JOINED.sub(" ", lower) if "-" in lower else lower)
 
 
 def is_word(char: str) -> bool:
