@@ -69,7 +69,7 @@ class Newsstand:
             rounds = publisher["rounds"]
             if rounds:
                 body = (WORLD / rounds[min(number, len(rounds)) - 1]).read_bytes()
-                self._store(key, self._parsed(key, body, publisher["content_type"]))
+                self._store(key, self._parsed(key, body, publisher["type"]))
         return sift(self.ports())
 
     def _parsed(self, key: str, body: bytes, content_type: str) -> ParsedFeed:

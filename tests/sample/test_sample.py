@@ -189,4 +189,4 @@ def test_the_curated_file_makes_an_issue_that_can_be_approved(
 
 def test_the_list_of_the_world_is_plain_toml() -> None:
     for publisher in tomllib.loads((WORLD / "world.toml").read_text(encoding="utf-8")).values():
-        assert set(publisher) == {"content_type", "rounds"}
+        assert set(publisher) == {"type", "rounds"}
