@@ -96,7 +96,7 @@ def status(ports: Ports) -> Status:
         counts = tables.reasons.story_counts()
         found = Status(
             at=ports.clock.now(),
-            workspace=str(ports.workspace.root),
+            workspace=str(ports.workspace.root.resolve()),
             database=tables.reasons.database(),
             firm=ports.catalog.firm.name,
             sources=tuple(_sources(ports, tables)),

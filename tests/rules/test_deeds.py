@@ -22,12 +22,15 @@ def test_who_did_what() -> None:
     assert (
         in_words(operation("keep", undone_by=7), "One") == "eva kept “One”, and took it back later"
     )
-    assert in_words(operation("pause", "contact:c"), "Ada Strand") == "eva paused letters to “Ada Strand”"
+    assert (
+        in_words(operation("pause", "contact:c"), "Ada Strand")
+        == "eva paused letters to “Ada Strand”"
+    )
 
 
 def test_what_changed_in_an_issue() -> None:
     deed = operation(
-        "import",
+        "curate",
         "issue:i1",
         before={
             "head": {"subject": ""},
@@ -75,6 +78,6 @@ def test_other_rooms_operations_show_their_plain_values() -> None:
 
 
 def test_listing_a_story_is_not_touching_it() -> None:
-    assert not touches(operation("import", "issue:i", after={"digests": {"s1": 1}}), "s1")
+    assert not touches(operation("curate", "issue:i", after={"digests": {"s1": 1}}), "s1")
     assert touches(operation("open", "issue:i", after={"stories": ["s1"]}), "s1")
     assert touches(operation("note", "story:s1", after={"notes": ["s1"]}), "s1")

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.model.letters import Snippet
+from pipeline.model.log import Operation
 from pipeline.rules.letters.curated import Block, parse
 from pipeline.stages import curate
 from pipeline.stores.sql import SqlStore
@@ -362,7 +363,7 @@ def test_an_export_taken_back_untouched_changes_nothing(room: Newsroom) -> None:
     assert tally.unchanged
     assert not tally.applied
     with room.store.read() as tables:
-        assert tables.log.last_undoable("eva", ["import"]) is None
+        assert tables.log.last_undoable("eva", ["curate"]) is None
 
 
 def edited(room: Newsroom, **moves: str) -> str:
@@ -431,7 +432,7 @@ def test_undo_takes_back_a_whole_import(room: Newsroom) -> None:
     curate.import_file(room.ports(), text, "week.md")
     assert titles(room) == ["Three", "Two"]
 
-    assert curate.undo(room.ports()).verb == "import"
+    assert curate.undo(room.ports()).verb == "curate"
 
     after = in_issue(room)
     assert [(s.title, s.take, s.section) for s in after] == [
@@ -648,7 +649,7 @@ They look for a rota planner.
 ### General wording
 Planners are wanted everywhere.
 # Dropped
-## Cruise prices
+## What a cruise costs
 [story: https://coastwire.example/cruise-prices]
 """
 
@@ -664,6 +665,7 @@ def test_a_file_written_beforehand_with_links_and_a_note(room: Newsroom) -> None
     tally = curate.import_file(room.ports(), BY_HAND, "curated.md")
 
     assert (tally.kept, tally.notes, tally.dropped, tally.removed) == (1, 1, 1, 0)
+    assert "“What a cruise costs” dropped" in tally.changes
     first, note = in_issue(room)
     assert (first.title, first.take, first.question) == (
         "Two ferries, told by us",
@@ -833,3 +835,12 @@ def test_what_somebody_moved_or_put_back_stays_there(room: Newsroom) -> None:
     assert snippet(room, "One").section == "noted"
     assert "“Four” was put back into the pool by somebody else; it stays there" in tally.warnings
     assert "“One” was moved by somebody else meanwhile; it stays there" in tally.warnings
+
+
+def test_an_import_of_people_is_not_ours_to_undo(room: Newsroom) -> None:
+    room.issue()
+    _, one = room.story("One")
+    curate.keep(room.ports(), WEEKLY, one)
+    with room.store.write() as tables:
+        tables.log.add(Operation("eva", "import", "people:people.csv", NOW, {}, {"new": 2}))
+    assert curate.undo(room.ports()).verb == "keep"

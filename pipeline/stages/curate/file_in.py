@@ -99,7 +99,7 @@ def _apply(ports: Ports, tables: Tables, plan: Plan, file_name: str) -> None:
         in_order = [s.story.id for s in plan.steps if s.in_issue and s.story is not None]
         reorder(tables, issue.id, in_order)
     change.log(
-        "import",
+        "curate",
         f"issue:{issue.public_id}",
         file=plan.file.exported or file_name,
         said=said,

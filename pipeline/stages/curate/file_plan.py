@@ -351,6 +351,8 @@ class Planner:
             untouched=step.snippet is None or step.snippet.revision == 1,
         )
         different = changed_words(current, mine)
+        if not step.in_issue and set(different) <= {"title"}:
+            return  # another title for a story that nobody keeps says nothing
         self._settle(whose, f"“{block.title}”", block.line, current, different)
         if whose in ("mine", "conflict"):
             step.words = different
@@ -453,7 +455,7 @@ class _Earlier:
         key = file.exported or file_name
         operations = tables.log.of(f"issue:{issue.public_id}")
         self.head_written = any("head" in o.after for o in operations)  # opening writes a subject
-        imports = [o for o in operations if o.verb == "import"]
+        imports = [o for o in operations if o.verb == "curate"]
         for operation in imports:
             self._remember_notes(operation)
         ours = [o for o in imports if o.actor == ports.actor and o.after.get("file") == key]

@@ -21,7 +21,7 @@ from pipeline.stages.curate.record import (
     words_of,
 )
 
-UNDOABLE = ("keep", "remove", "drop", "edit", "note", "vouch", "import")
+UNDOABLE = ("keep", "remove", "drop", "edit", "note", "vouch", "curate")
 
 
 def undo(ports: Ports) -> Operation:
