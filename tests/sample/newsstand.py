@@ -37,8 +37,8 @@ def made(folder: Path) -> FileWorkspace:
     init(folder, sample=True)
     feeds = folder / "feeds.yaml"
     text = feeds.read_text(encoding="utf-8")
-    for key in publishers():
-        text = text.replace("{world:" + key + "}", f"http://127.0.0.1:8080/{key}")
+    for port, key in enumerate(publishers(), 8001):
+        text = text.replace("{world:" + key + "}", f"http://127.0.0.1:{port}")
     feeds.write_text(text, encoding="utf-8")
     return FileWorkspace(folder)
 
