@@ -130,6 +130,7 @@ class _Run:
         if isinstance(begun, IssueDelivered):
             return begun
         issue, newsletter = begun
+        self.variants.clear()
         before = self._counts(issue)
         total = sum(before.get(state, 0) for state in OPEN)
         counts: Counter[str] = Counter()

@@ -6,7 +6,9 @@ import errno
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from pipeline.transports import outbox
 
 #: So many copies share one sync of their folder.
 GROUP = 50
+
+#: A temporary file that nobody wrote to for so long belongs to nobody.
+ABANDONED_S = 3600
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ID = re.compile(r"[a-z2-7]{26}")
@@ -60,12 +65,13 @@ class FileTransport:
         return False
 
     def finish(self) -> None:
-        """Write the index pages of what this run touched.
+        """Write the index pages of what this run touched, and clear what a killed one left.
 
         Raises: Down when the disk is full; the mails themselves are safe
         """
         try:
             for folder in sorted(self._touched):
+                _clear(folder)
                 for name, page in outbox.pages_of(folder, self._folder):
                     _write(folder / name, page, durable=False)
             if self._touched:
@@ -116,6 +122,14 @@ def _write(path: Path, data: bytes, *, durable: bool = True) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _clear(folder: Path) -> None:
+    """Take away halves of files whose writer was killed; one that may live keeps its own."""
+    for half in folder.glob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            if time.time() - half.stat().st_mtime > ABANDONED_S:
+                half.unlink()
 
 
 def _make_folder(folder: Path) -> None:

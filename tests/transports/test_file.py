@@ -176,6 +176,21 @@ def test_killed_in_the_middle_it_leaves_only_whole_files(tmp_path: Path) -> None
     assert set(said) <= set(left)  # what was receipted is there
 
 
+def test_what_a_killed_run_left_half_is_cleared_later(tmp_path: Path) -> None:
+    transport = FileTransport(tmp_path)
+    list(transport.send([envelope()]))
+    folder = tmp_path / "ferry-weekly" / "1"
+    old, young = folder / ".old.tmp", folder / ".young.tmp"
+    for half in (old, young):
+        half.write_bytes(b"half a letter")
+    an_hour_ago = young.stat().st_mtime - 3601
+    os.utime(old, (an_hour_ago, an_hour_ago))
+    transport.finish()
+    assert not old.exists()
+    assert young.exists()  # its writer may be at work
+    assert len(files(tmp_path)) == 1
+
+
 # ── the index ────────────────────────────────────────────────────────────────────────────
 
 
