@@ -256,6 +256,7 @@ def sales_letter(material: Material, desk: forward.Desk) -> Letter:
             inside = sees_confidence(material, snippet, desk.owner.key)
             groups = forward.groups(snippet, number, desk) if inside else ()
             told_of.append(SalesStory(story, groups))
+    told_of = list(forward.within_size(told_of))
     people = {
         (group.account_name, row.name, row.role)
         for told_story in told_of
@@ -341,24 +342,36 @@ def sender_values(sender: Staff) -> dict[str, str]:
 
 
 def merge_values(
-    material: Material, contact: Contact, basis: Basis | None, leave_url: str
+    material: Material, contact: Contact, basis_line: str, leave_url: str
 ) -> dict[str, str]:
-    """Everything that differs between copies of one variant."""
-    others = [
-        name
-        for account in material.constellation.accounts
-        if account.key != contact.account_key
-        for name in (account.name, *account.aliases)
-    ]
+    """Everything that differs between copies of one variant.
+
+    A reader whose company the issue writes about gets no link to the web page: there the
+    story stands as their rivals read it.
+    """
     first_name = clean_value(contact.first_name)
+    named = any(contact.account_key in snippet.about for snippet in material.snippets)
     return {
         "first_name": first_name,
         "greeting": greeting(material.language, first_name),
         **sender_values(sender_of(material, contact.account_key)),
-        "basis": because(material.language, _speakable(basis, others)) if basis else "",
+        "basis": basis_line,
         "leave_url": leave_url,
-        "web_url": material.web_url,
+        "web_url": "" if named else material.web_url,
     }
+
+
+def basis_line(material: Material, account_key: str, basis: Basis | None) -> str:
+    """Why a reader of this account gets the letter: "because you asked for it at …"."""
+    if basis is None:
+        return ""
+    others = (
+        name
+        for account in material.constellation.accounts
+        if account.key != account_key
+        for name in (account.name, *account.aliases)
+    )
+    return because(material.language, _speakable(basis, others))
 
 
 def public_values(material: Material) -> dict[str, str]:

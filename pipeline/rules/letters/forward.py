@@ -8,7 +8,7 @@ the reader's own copy say.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from urllib.parse import quote
@@ -19,6 +19,7 @@ from pipeline.model.letters import (
     ForwardGroup,
     ForwardRow,
     LetterStory,
+    SalesStory,
     SalesSums,
     Snippet,
     Verdict,
@@ -33,6 +34,8 @@ from pipeline.rules.letters.wall import told, wording_for
 LONGEST = 1_200
 LONGEST_LINK = 500
 LONGEST_SUBJECT = 100
+#: So much of one internal mail may be ready mails; inboxes clip what is longer than 100 KB.
+MOST_READY = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +292,24 @@ def groups(snippet: Snippet, number: int, desk: Desk) -> tuple[ForwardGroup, ...
         if rows:
             made.append(ForwardGroup(account.name, why[account.key], warn, rows))
     return tuple(made)
+
+
+def within_size(stories: Iterable[SalesStory]) -> Iterator[SalesStory]:
+    """The same rows; when the ready mails grow too long together, the last open empty.
+
+    Their subject stays, and the text to write stands above them.
+    """
+    left = MOST_READY
+    for story in stories:
+        groups = []
+        for group in story.groups:
+            rows = []
+            for row in group.rows:
+                left -= len(row.mailto)
+                short = row.mailto.partition("&body=")[0]
+                rows.append(row if left >= 0 else replace(row, mailto=short))
+            groups.append(replace(group, rows=tuple(rows)))
+        yield replace(story, groups=tuple(groups))
 
 
 def _rows(snippet: Snippet, number: int, account: Account, desk: Desk) -> tuple[ForwardRow, ...]:

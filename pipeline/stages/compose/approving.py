@@ -30,14 +30,19 @@ from pipeline.stages.compose.planning import (
     make_plan,
     render_all,
 )
-from pipeline.stages.compose.reading import Draft, is_approver, newsletter_of, read_draft
+from pipeline.stages.compose.reading import (
+    STOPPED,
+    Draft,
+    is_approver,
+    is_over,
+    newsletter_of,
+    read_draft,
+)
 
 APPROVABLE: tuple[IssueState, ...] = ("planned", "draft", "in_review", "stopped", "partly_sent")
 STOPPABLE: tuple[IssueState, ...] = (
     "planned", "draft", "in_review", "approved", "scheduled", "sending",
 )  # fmt: skip
-
-STOPPED = "stopped"  #: reason of a copy that a stop held back
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,11 @@ def approve(ports: Ports, ref: str, *, clear: Sequence[str] = ()) -> Approved:
     with ports.store.read() as tables:
         issue = tables.letters.find_issue(ref)
         _may_approve(ports, issue)
-        _is_to_go_on(tables, issue)
+        if is_over(tables, issue):
+            raise Conflict(
+                f"Issue {issue.ref} is out; no copy of it was held back.",
+                f"`asterism explain issue {issue.ref}` tells how each copy fared.",
+            )
         read = read_draft(ports, tables, issue)
     cleared = _to_clear(read.snippets, clear)
     draft = read.with_snippets(
@@ -121,19 +130,6 @@ def _may_approve(ports: Ports, issue: Issue) -> None:
             f"Only {name} approves {issue.ref}; you act as {ports.actor or 'nobody'}.",
             f"Ask {name}, or act as the approver with `--as {constellation.approver}`. Who "
             f"approves stands in constellations/{constellation.key}.yaml.",
-        )
-
-
-def _is_to_go_on(tables: Tables, issue: Issue) -> None:
-    """A partly sent issue goes on only where a stop held copies back."""
-    held_back = issue.state != "partly_sent" or any(
-        delivery.state == "withheld" and delivery.reason == STOPPED
-        for delivery in tables.deliveries.of_issue(issue.id)
-    )
-    if not held_back:
-        raise Conflict(
-            f"Issue {issue.ref} is out; no copy of it was held back.",
-            f"`asterism explain issue {issue.ref}` tells how each copy fared.",
         )
 
 

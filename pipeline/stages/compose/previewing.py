@@ -12,7 +12,7 @@ from pipeline.rules.letters.editions import public_values
 from pipeline.rules.letters.merge import fill_html, fill_text
 from pipeline.rules.letters.render import read_templates, render
 from pipeline.stages.compose.planning import Plan, filled_in, make_plan, planner_for
-from pipeline.stages.compose.reading import FROZEN, Draft, read_draft
+from pipeline.stages.compose.reading import FROZEN, Draft, is_over, read_draft
 
 _NOBODY = "a" * 26  #: public id of an invented reader
 
@@ -57,7 +57,7 @@ def preview(
     with ports.store.read() as tables:
         issue = tables.letters.find_issue(ref)
         contact = tables.people.find(contact_ref) if contact_ref and staff is None else None
-        if issue.state in FROZEN:
+        if issue.state in FROZEN or is_over(tables, issue):
             return _stored(tables, issue, contact, contact_ref if staff else "", kind)
         draft = read_draft(ports, tables, issue)
         if contact is not None and contact.id in draft.settled:

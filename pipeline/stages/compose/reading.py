@@ -24,6 +24,7 @@ FIRST_NEWS = timedelta(days=60)
 FIRST_RECAP = timedelta(days=100)
 
 FROZEN: frozenset[IssueState] = frozenset({"approved", "scheduled", "sending", "sent"})
+STOPPED = "stopped"  #: reason of a copy that a stop held back
 WENT_OUT: frozenset[IssueState] = frozenset({"sending", "sent", "partly_sent"})
 
 
@@ -53,6 +54,14 @@ class Draft:
             material=replace(self.material, snippets=snippets),
             terms=replace(self.terms, snippets=snippets),
         )
+
+
+def is_over(tables: Tables, issue: Issue) -> bool:
+    """Whether an issue is partly sent and nothing of it was held back that could go on."""
+    return issue.state == "partly_sent" and not any(
+        delivery.state == "withheld" and delivery.reason == STOPPED
+        for delivery in tables.deliveries.of_issue(issue.id)
+    )
 
 
 def newsletter_of(ports: Ports, issue: Issue) -> tuple[Constellation, Newsletter]:

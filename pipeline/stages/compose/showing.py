@@ -20,6 +20,7 @@ from pipeline.stages.compose.reading import (
     FROZEN,
     Draft,
     is_approver,
+    is_over,
     newsletter_of,
     read_draft,
 )
@@ -57,7 +58,7 @@ def show(ports: Ports, ref: str) -> IssueView:
     """
     with ports.store.read() as tables:
         issue = tables.letters.find_issue(ref)
-        if issue.state in FROZEN:
+        if issue.state in FROZEN or is_over(tables, issue):
             return _frozen(ports, tables, issue)
         draft = read_draft(ports, tables, issue)
     plan = make_plan(ports, draft)
@@ -82,6 +83,8 @@ def _frozen(ports: Ports, tables: Tables, issue: Issue) -> IssueView:
         "approved": f"It goes out on {when}. `asterism issue stop {issue.ref}` takes it back.",
         "scheduled": f"It goes out on {when}. `asterism issue stop {issue.ref}` takes it back.",
         "sending": f"It is going out. `asterism issue stop {issue.ref}` holds back the rest.",
+        "partly_sent": f"It is out, but {issue.reason or 'not all of it'}. "
+        f"`asterism explain issue {issue.ref}` tells how each copy fared.",
         "sent": f"It is out. `asterism explain issue {issue.ref}` tells how it went.",
     }
     return IssueView(

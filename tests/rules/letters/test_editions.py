@@ -12,6 +12,7 @@ from pipeline.model.people import Basis
 from pipeline.rules.letters.audience import Terms, decide
 from pipeline.rules.letters.editions import (
     Material,
+    basis_line,
     fresh_news,
     letter,
     merge_values,
@@ -225,7 +226,9 @@ def test_a_quiet_week_says_so():
 
 def values(person=None, basis=CONSENT, **newsletter):
     ours = material(newsletter=replace(WEEKLY, **newsletter))
-    return merge_values(ours, person or contact(1), basis, "https://letters.example/leave/abc")
+    reader = person or contact(1)
+    line = basis_line(ours, reader.account_key, basis)
+    return merge_values(ours, reader, line, "https://letters.example/leave/abc")
 
 
 def test_the_values_of_a_copy():
@@ -236,6 +239,11 @@ def test_the_values_of_a_copy():
     )
     assert filled["leave_url"] == "https://letters.example/leave/abc"
     assert filled["sender_name"] == "Liv Haugen"
+
+
+def test_who_is_written_about_gets_no_link_to_the_page_that_says_it_unchanged():
+    assert values(contact(1, "northline"))["web_url"] == ""
+    assert values(contact(1, "blue-strait"))["web_url"].endswith(ISSUE.public_id)
 
 
 def test_no_first_name_greets_nobody_wrongly():

@@ -11,9 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.model.catalog import Cap
+from pipeline.model.letters import SalesStory
 from pipeline.model.people import EVERYWHERE, Suppression
 from pipeline.rules.letters.audience import Terms, decide
-from pipeline.rules.letters.forward import LONGEST, Desk, Standing, groups, mailto, sums
+from pipeline.rules.letters.forward import (
+    LONGEST,
+    MOST_READY,
+    Desk,
+    Standing,
+    groups,
+    mailto,
+    sums,
+    within_size,
+)
 from pipeline.rules.letters.wall import told
 from tests.builders import FERRIES, FIRM, WEEKLY, candidate, contact, snippet
 
@@ -212,6 +222,23 @@ def test_a_ready_mail_never_carries_a_confidence():
     told_blue = read(made[1].rows[0].mailto)
     assert told_blue[1] == "A lesson"
     assert "SECRET" not in "".join(told_blue)
+
+
+def test_many_ready_mails_do_not_swell_the_internal_mail():
+    """Every row stays; those past the limit open a mail with its subject only."""
+    people = [replace(candidate(n), basis=None) for n in range(200)]
+    made = groups(TOUCHING, 1, desk(*people))
+    story = SalesStory(told(TOUCHING, "plain", 1, "en"), made)
+    (same,) = within_size([story])
+    rows = same.groups[0].rows
+    assert len(rows) == 200
+    whole = [row for row in rows if "&body=" in row.mailto]
+    assert 40 < len(whole) < 200
+    assert sum(len(row.mailto) for row in whole) <= MOST_READY
+    assert (
+        rows[199].mailto
+        == "mailto:person199@northline.example?subject=Quay%201%20opens%20an%20hour%20earlier"
+    )
 
 
 @given(st.lists(st.sampled_from(["in", "left", "paused", "held", "none"]), max_size=12))
