@@ -21,7 +21,7 @@ from pipeline.rules.letters.brand import palette
 from pipeline.rules.letters.merge import MERGE_FIELDS, fill_html, fill_text
 
 __all__ = [
-    "MAX_HTML", "MERGE_FIELDS", "digest", "fill_html", "fill_text", "links", "read_templates",
+    "MAX_HTML", "MERGE_FIELDS", "digest", "fill_html", "fill_text", "read_templates",
     "render", "self_contained",
 ]  # fmt: skip
 MAX_HTML = 95_000  #: bytes for the longest recipient; Gmail clips at about 102 KB
@@ -42,7 +42,6 @@ _TEXT: Mapping[EditionKind, str] = {
 _COMMENT = re.compile("<!--.*?-->", re.DOTALL)
 _KEPT_COMMENT = re.compile("<!--(?:\\[if |<!\\[endif|[\ue002\ue004])")  # conditional, or a mark
 _STYLESHEET = re.compile(r'<link rel="stylesheet" href="([^"]+)">')
-_LINK = re.compile(r'\bhref="(https?://[^"]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +110,6 @@ def digest(kind: EditionKind, templates: Mapping[str, str]) -> str:
     names = {*sandbox.used(_HTML[kind], templates), *sandbox.used(_TEXT[kind], templates)}
     whole = "\0".join(f"{name}\0{templates[name]}" for name in sorted(names))
     return sha256(whole.encode()).hexdigest()
-
-
-def links(html: str) -> tuple[str, ...]:
-    """Every web address that a rendered HTML leads to, once each, in order; marks are none."""
-    return tuple(
-        dict.fromkeys(
-            address.replace("&amp;", "&")
-            for address in _LINK.findall(html)
-            if not merge.has_marks(address)
-        )
-    )
 
 
 def self_contained(page: str, stylesheets: Mapping[str, str]) -> str:

@@ -17,7 +17,6 @@ from pipeline.rules.letters.render import (
     digest,
     fill_html,
     fill_text,
-    links,
     read_templates,
     render,
     self_contained,
@@ -299,17 +298,6 @@ def test_a_long_issue_stays_under_the_limit() -> None:
     long = tuple(replace(story, number=n + 1) for n, story in enumerate(STORIES * 3))[:8]
     letter = replace(CUSTOMER, stories=long, noted=PROSPECT.noted * 4)
     assert len(html_of(letter).encode()) < MAX_HTML / 2
-
-
-def test_links_are_those_of_everybody() -> None:
-    found = links(render(PROSPECT, TEMPLATES).html)
-    assert found == (
-        "https://harbournews.example/2027/03/held-ramp?from=hareid&to=sulesund",
-        "https://coastwire.example/aal/ramp",
-        "https://coastwire.example/havn-41000",
-        "https://werft.example/skagen-winterliegeplatz",
-        "https://coastwire.example/one-pilot",
-    )
 
 
 def test_templates_are_read_with_what_they_include() -> None:
