@@ -28,7 +28,7 @@ from pipeline.model.people import Candidate, Contact
 from pipeline.rules.letters.language import day_month, primary
 from pipeline.rules.letters.markdown import to_blocks, to_plain
 from pipeline.rules.letters.merge import Field
-from pipeline.rules.letters.wall import told, wording_for
+from pipeline.rules.letters.wall import is_confidence, told, wording_for
 
 #: Some mail programs cut longer addresses.
 LONGEST = 1_200
@@ -277,7 +277,8 @@ class Desk:
 def groups(snippet: Snippet, number: int, desk: Desk) -> tuple[ForwardGroup, ...]:
     """The owner's accounts that a story touches, each with who there has not had it.
 
-    Contacts who are no longer there, or were erased, are not listed.
+    Contacts who are no longer there, or were erased, are not listed. A confidence is listed
+    only where a wording of it may be told: nobody is to be spoken to of what a rival said.
     """
     ours = phrases(desk.language)
     why = dict(reversed(snippet.touches)) | dict.fromkeys(snippet.about, ours.about_them)
@@ -285,7 +286,8 @@ def groups(snippet: Snippet, number: int, desk: Desk) -> tuple[ForwardGroup, ...
         why[snippet.learnt_from] = ours.from_them
     made = []
     for account in desk.accounts:
-        if account.key not in why:
+        told_freely = not is_confidence(snippet) or wording_for(snippet, account.key)
+        if account.key not in why or not told_freely:
             continue
         rows = _rows(snippet, number, account, desk)
         warn = account.key in (*snippet.about, snippet.learnt_from)

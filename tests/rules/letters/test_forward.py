@@ -213,13 +213,17 @@ def test_a_ready_mail_never_carries_a_confidence():
         question="SECRET", touches=(("blue-strait", "SECRET"),),
     )  # fmt: skip
     people = (replace(candidate(1), basis=None), replace(candidate(2, "blue-strait"), basis=None))
-    made = groups(kept, 1, desk(*people, snippets=(kept, snippet(2))))
-    assert [(g.account_name, g.warn) for g in made] == [("Northline", True), ("Blue Strait", False)]
-    assert {(row.mailto, row.instead) for g in made for row in g.rows} == {("", "Speak to them")}
+    assert groups(kept, 1, desk(*people, snippets=(kept, snippet(2)))) == ()
+    theirs = replace(kept, own_wording="As you told us.")
+    (group,) = groups(theirs, 1, desk(*people, snippets=(theirs, snippet(2))))
+    assert (group.account_name, group.warn) == ("Northline", True)
+    told_north = read(group.rows[0].mailto)
+    assert "As you told us." in told_north[2]
+    assert "SECRET" not in "".join(told_north)
     cleared = replace(kept, general_wording="# A lesson\nWait.", cleared_by="liv")
-    made = groups(cleared, 1, desk(*people, snippets=(cleared, snippet(2))))
-    assert made[0].rows[0].mailto == ""
-    told_blue = read(made[1].rows[0].mailto)
+    (group,) = groups(cleared, 1, desk(*people, snippets=(cleared, snippet(2))))
+    assert (group.account_name, group.warn) == ("Blue Strait", False)
+    told_blue = read(group.rows[0].mailto)
     assert told_blue[1] == "A lesson"
     assert "SECRET" not in "".join(told_blue)
 
