@@ -79,7 +79,7 @@ def to_inline(source: str, *, language: str = "en", write: WriteField = html_mar
     """One sentence: emphasis and links, no blocks."""
     html = str(to_html(source, language=language, write=write))
     inner = re.sub(r"</?(?:p|ul|ol|li|blockquote)>", " ", html)
-    return Markup(" ".join(inner.split(" ")).strip())  # noqa: S704  nh3 made it clean
+    return Markup(re.sub(r"[ \n]+", " ", inner).strip(" "))  # noqa: S704  nh3 made it clean
 
 
 def to_blocks(

@@ -83,7 +83,7 @@ def test_a_stranger_cannot_type_a_mark() -> None:
 
 def test_one_sentence_has_no_blocks() -> None:
     assert to_inline("Why *now*?") == "Why <em>now</em>?"
-    assert to_inline("- Why\n- now?").split() == ["Why", "now?"]
+    assert to_inline("- Why\n- now\n(3)?") == "Why now (3)?"
 
 
 @pytest.mark.parametrize(
