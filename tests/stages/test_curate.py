@@ -648,6 +648,9 @@ Source: Hardware Days
 They look for a rota planner.
 ### General wording
 Planners are wanted everywhere.
+# Pool
+## The same order, told elsewhere
+[story: https://harbournews.example/order]
 # Dropped
 ## What a cruise costs
 [story: https://coastwire.example/cruise-prices]
@@ -656,7 +659,13 @@ Planners are wanted everywhere.
 
 def test_a_file_written_beforehand_with_links_and_a_note(room: Newsroom) -> None:
     issue = room.issue()
-    _, story = room.story("Two ferries", lead="Northline orders two ferries.")
+    _, story = room.story(
+        "Two ferries", lead="Northline orders two ferries.",
+        tellings=[
+            ("coast-wire", "https://coastwire.example/two-ferries"),
+            ("harbour-news", "https://harbournews.example/order"),
+        ],
+    )  # fmt: skip
     room.story("Cruise prices")
     with room.store.write() as tables:  # as opening an issue does
         tables.letters.edit_issue(issue.id, 1, {"subject": "Between Quays 1"})

@@ -182,9 +182,10 @@ class Planner:
                     yield block, None
                 continue
             earlier = first.setdefault(story.id, block)
+            bare = block.place not in IN_ISSUE and not any(block.words.values())
             if earlier is block:
                 yield block, story
-            elif block.base != digest(block_words(block)):
+            elif not bare and block.base != digest(block_words(block)):
                 self._wrong(
                     block,
                     f"“{block.title}” and “{earlier.title}” (line {earlier.line}) have become one "
