@@ -371,6 +371,22 @@ def test_after_a_crash_files_tell_what_had_left(store: SqlStore, tmp_path: Path)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.parametrize("owner", ["another-machine pid:[1]|4194304|beef", "x", "", "||"])
+def test_only_a_lease_tells_of_a_holder_elsewhere(store: SqlStore, owner: str) -> None:
+    """A process number says nothing about another machine's processes."""
+    scene = build_scene(store, contacts=2)
+    scene.plan()
+    ends = NOW + timedelta(minutes=2)
+    with store.write() as tables:
+        tables.deliveries.claim(scene.issue.id, owner, ends, NOW, 1)
+    transport = ScriptedTransport()
+    first = deliver(ports(scene, transport))
+    assert (counts(first), first.issues[0].state) == ({"accepted": 1}, "sending")
+    assert first.next_due_at == ends
+    assert counts(deliver(ports(scene, transport, StandingClock(ends)))) == {"accepted": 1}
+    assert [one.recipient for one in transport.sent] == [address(1), address(0)]
+
+
 def test_where_nothing_is_remembered_a_doubt_stays_one(store: SqlStore) -> None:
     scene = build_scene(store, contacts=2)
     scene.plan()
