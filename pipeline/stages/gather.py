@@ -241,7 +241,8 @@ def _notes(done: _Round) -> Iterator[str]:
     if isinstance(done.parsed, ParsedFeed):
         yield from done.parsed.warnings
     if done.decision.dropped:
-        yield f"{done.decision.dropped} entries had neither title, link nor text."
+        number = done.decision.dropped
+        yield f"{number} {'entry' if number == 1 else 'entries'} had neither title, link nor text."
     if done.after.url != done.before.url:
         yield f"It has moved for good and is asked at {done.after.url} from now on."
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipeline.model.news import KnownItem, NewItem, Quiet, SourceState
-from pipeline.rules.news.address import link_hash
+from pipeline.rules.news.address import hash_of
 from pipeline.stores.schema import fetches, items, sources
 
 _PLAIN_STATE = (
@@ -114,7 +114,7 @@ def _row(source_id: int, item: NewItem, now: datetime) -> dict[str, Any]:
         "identity": item.identity,
         "url": item.url,
         "canonical_url": item.canonical_url,
-        "canonical_hash": link_hash(item.url),
+        "canonical_hash": hash_of(item.canonical_url),
         "title": item.title,
         "summary_html": item.summary_html,
         "text": item.text,

@@ -164,8 +164,12 @@ def canonical(url: str) -> str:
 
 def link_hash(url: str) -> str:
     """SHA-256 of the canonical form, in hexadecimal; empty for no address."""
-    form = canonical(url)
-    return hashlib.sha256(form.encode()).hexdigest() if form else ""
+    return hash_of(canonical(url))
+
+
+def hash_of(canonical_url: str) -> str:
+    """SHA-256 of a form that is canonical already; empty for no address."""
+    return hashlib.sha256(canonical_url.encode()).hexdigest() if canonical_url else ""
 
 
 def _canonical_path(path: str) -> str:

@@ -61,11 +61,13 @@ def clean(raw_html: str, base: str = "") -> CleanHtml:
     """Markup that may be shown: a closed list of tags, and links only to http, https, mailto.
 
     Pictures, styles, scripts, forms and frames are gone; links are full addresses, read
-    relative to `base`. Cleaning twice changes nothing.
+    relative to `base`.
     """
 
     def attribute(tag: str, name: str, value: str) -> str | None:
-        return link(value, base) or None if name == "href" else _count(value)
+        if name == "href":
+            return link(value, base) or None
+        return value if name == "rel" else _count(value)  # rel is our own
 
     shown = nh3.clean(
         _bounded(raw_html),

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from pipeline.model.catalog import Source
 from pipeline.model.news import Entry, KnownItem, NewItem
-from pipeline.rules.news.address import absolute, canonical, link_hash
+from pipeline.rules.news.address import absolute, canonical, hash_of
 from pipeline.rules.news.clean import clean, shorten, to_line, to_text
 
 MAX_TEXT_CHARS = 50_000  #: of a stored text; it serves matching and reading
@@ -44,7 +44,8 @@ class _Read:
 
     entry: Entry
     url: str
-    url_hash: str
+    canonical_url: str
+    url_hash: str  #: of the canonical address
     title: str
     raw_hash: str  #: 32 hexadecimal digits of what the source wrote
 
@@ -67,7 +68,7 @@ def decide_items(
     Units:  now is aware UTC
     Raises: nothing
     """
-    reads = [_read(entry) for entry in entries]
+    reads = _reads(entries)
     told = [read for read in reads if read.title or read.url or _has_text(read.entry)]
     distinct = list({read.sameness: read for read in reversed(told)}.values())[::-1]
     hashes = {item.identity: item.content_hash for item in known}
@@ -101,13 +102,30 @@ def _compare(
 # ── identity ─────────────────────────────────────────────────────────────────────────────
 
 
-def _read(entry: Entry) -> _Read:
-    url = absolute(entry.raw_url, entry.base)
+def _reads(entries: Sequence[Entry]) -> list[_Read]:
+    """Entries with their addresses in the form to compare by.
+
+    A fragment says nothing, unless the document has several for one page: then each entry
+    is a place on that page (a page of links, the comments on an article).
+    """
+    urls = [absolute(entry.raw_url, entry.base) for entry in entries]
+    places = Counter(canonical(url) for url in set(urls))
+    reads = []
+    for entry, url in zip(entries, urls, strict=True):
+        form, (_, _, fragment) = canonical(url), url.partition("#")
+        if places[form] > 1 and fragment and "#" not in form:
+            form += f"#{fragment}"
+        reads.append(_read(entry, url, form))
+    return reads
+
+
+def _read(entry: Entry, url: str, canonical_url: str) -> _Read:
     raw = (entry.raw_title, entry.raw_summary, entry.raw_content, entry.raw_author, url)
     return _Read(
         entry=entry,
         url=url,
-        url_hash=link_hash(url),
+        canonical_url=canonical_url,
+        url_hash=hash_of(canonical_url),
         title=to_line(entry.raw_title, _MAX_TITLE_CHARS),
         raw_hash=_digest(*raw)[:32],
     )
@@ -131,7 +149,7 @@ def _identities(reads: Sequence[_Read], known: Sequence[KnownItem]) -> list[str]
         elif own_id:
             out.append(own_id)
         elif read.url_hash and urls[read.url_hash] == 1:
-            out.append(_digest("url", canonical(read.url)))
+            out.append(_digest("url", read.canonical_url))
         else:
             out.append(_by_text(read))
     return out
@@ -163,19 +181,20 @@ def _item(source: Source, read: _Read, identity: str, now: datetime) -> NewItem:
         or shorten(" ".join(text.split()), _WORDS_FOR_A_TITLE)
         or shorten(read.url, _MAX_TITLE_CHARS)
     )
+    words = " ".join(summary.split())
     published_at = _published(entry, now)
     language = entry.language.strip().replace("_", "-")
     return NewItem(
         identity=identity,
         url=read.url,
-        canonical_url=canonical(read.url),
+        canonical_url=read.canonical_url,
         title=title,
         summary_html=summary,
         text=text,
         author=to_line(entry.raw_author, 200),
         published_at=published_at or now,
         dated=published_at is not None,
-        content_hash=read.raw_hash + _digest(title, summary, text, canonical(read.url))[:32],
+        content_hash=read.raw_hash + _digest(title, words, text, read.canonical_url)[:32],
         language=language[:20] if _LANGUAGE.fullmatch(language) else source.language,
     )
 

@@ -34,9 +34,9 @@ def parse_page(
     soup = BeautifulSoup(body, "lxml", from_encoding=charset(body, content_type) or None)
     try:
         return _read(soup, url, selectors)
-    except SelectorSyntaxError as error:
+    except (SelectorSyntaxError, NotImplementedError) as error:
         line = str(error).splitlines()[0]
-        return ParseFailed("bad_selector", f"A selector cannot be read: {line}")
+        return ParseFailed("bad_selector", f"A selector cannot be read: {line}.")
 
 
 def _read(soup: BeautifulSoup, url: str, selectors: Selectors) -> ParsedFeed | ParseFailed:
