@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from urllib.parse import quote
 
 from pipeline.model.catalog import Account, Staff
@@ -27,7 +28,7 @@ from pipeline.model.letters import (
 from pipeline.model.people import Candidate, Contact
 from pipeline.rules.letters.language import day_month, primary
 from pipeline.rules.letters.markdown import to_blocks, to_plain
-from pipeline.rules.letters.merge import Field
+from pipeline.rules.letters.merge import fill_text
 from pipeline.rules.letters.wall import is_confidence, told, wording_for
 
 #: Some mail programs cut longer addresses.
@@ -162,7 +163,7 @@ class _Mail:
     def address(self, to: str) -> str:
         parts = [self.hello, "", "", *_paragraph(" ".join(self.fact))]
         if self.view:
-            parts += _paragraph(self.view_form.format(text=" ".join(self.view)))
+            parts += _paragraph(self.view_form.replace("{text}", " ".join(self.view)))
         parts += _paragraph(self.question)
         if self.source or self.link:
             parts += ["", *filter(None, (self.source, self.link))]
@@ -187,31 +188,46 @@ def mailto(story: LetterStory, contact: Contact, sender: Staff, *, language: str
 
 
 def _mail(story: LetterStory, contact: Contact, sender: Staff, language: str, on: date) -> _Mail:
-    ours = phrases(language)
+    ours, name = phrases(language), contact.first_name
+    mail = _mail_to_anybody(story, language, on)
 
-    def value(field: Field) -> str:
-        return {"first_name": contact.first_name}.get(field.name, "") or field.default
+    def filled(text: str) -> str:
+        return fill_text(text, {"first_name": name})
 
-    def sentences(markdown: str) -> tuple[str, ...]:
-        text = " ".join(block.text for block in to_blocks(markdown, write=value))
-        return tuple(re.findall(r"\S.*?[.!?…][”“\"’')]*(?=\s|$)|\S.*$", text.replace("\n", " ")))
-
-    day = day_month(language, story.published_on, on) if story.published_on else ""
-    question = to_plain(story.question, write=value)
-    source = ", ".join(filter(None, (story.source_name, day.replace("\u00a0", " "))))
-    return _Mail(
-        subject=_cut(to_plain(story.title, write=value), LONGEST_SUBJECT),
-        hello=ours.hello.format(name=contact.first_name)
-        if contact.first_name
-        else ours.hello_nobody,
-        fact=sentences(story.fact),
-        view=sentences(story.take),
-        view_form=ours.our_view if story.question or story.url else "{text}",
-        question=ours.a_question.format(text=question) if question else "",
-        source=ours.source.format(text=source) if story.source_name else "",
-        link=story.url if len(_coded(story.url)) <= LONGEST_LINK else "",
+    return replace(
+        mail,
+        subject=_cut(filled(mail.subject), LONGEST_SUBJECT),
+        hello=ours.hello.format(name=name) if name else ours.hello_nobody,
+        fact=tuple(map(filled, mail.fact)),
+        view=tuple(map(filled, mail.view)),
+        question=filled(mail.question),
         close=(ours.wishes, sender.first_name),
     )
+
+
+@lru_cache(maxsize=64)
+def _mail_to_anybody(story: LetterStory, language: str, on: date) -> _Mail:
+    """What the mails of one story share; fields still stand in it as marks."""
+    ours = phrases(language)
+    day = day_month(language, story.published_on, on) if story.published_on else ""
+    question = to_plain(story.question)
+    source = ", ".join(filter(None, (story.source_name, day.replace("\u00a0", " "))))
+    return _Mail(
+        subject=to_plain(story.title),
+        hello="",
+        fact=_sentences(story.fact),
+        view=_sentences(story.take),
+        view_form=ours.our_view if story.question or story.url else "{text}",
+        question=ours.a_question.replace("{text}", question) if question else "",
+        source=ours.source.format(text=source) if story.source_name else "",
+        link=story.url if len(_coded(story.url)) <= LONGEST_LINK else "",
+        close=(),
+    )
+
+
+def _sentences(markdown: str) -> tuple[str, ...]:
+    text = " ".join(block.text for block in to_blocks(markdown)).replace("\n", " ")
+    return tuple(re.findall(r"\S.*?[.!?…][”“\"’')]*(?=\s|$)|\S.*$", text))
 
 
 def _ever_shorter(mail: _Mail) -> Iterator[_Mail]:
