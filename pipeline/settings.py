@@ -60,7 +60,7 @@ class Settings:
     """What wiring needs to build the ports."""
 
     workspace: Path
-    database_url: str  #: SQLAlchemy address
+    database_url: str = field(repr=False)  #: SQLAlchemy address; may hold a password
     secret: bytes = field(repr=False)
     allow_networks: tuple[str, ...] = ()
     allow_ports: tuple[int, ...] = (80, 443)

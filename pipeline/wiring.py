@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import __version__
-from pipeline.fetchers.http import HttpFetcher
-from pipeline.parsers.local import LocalParser
-from pipeline.ports import Clock, Ports, Progress
+from pipeline.model.catalog import Selectors
+from pipeline.model.news import Answer, ParsedFeed, ParseFailed, Request
+from pipeline.ports import Clock, Fetcher, Ports, Progress
 from pipeline.rules.letters.tokens import HmacTokens
 from pipeline.settings import Settings
 from pipeline.stores.migrate import migrate
@@ -20,6 +21,9 @@ from pipeline.stores.sql import SqlStore
 from pipeline.transports.file import FileTransport
 from pipeline.workspace.environment import load_settings
 from pipeline.workspace.files import FileWorkspace
+
+if TYPE_CHECKING:
+    from pipeline.parsers.local import LocalParser
 
 
 class SystemClock:
@@ -39,6 +43,51 @@ class RehearsalClock:
         return self.at
 
 
+@dataclass(frozen=True, slots=True)
+class LazyFetcher:
+    """The guarded HTTP client, imported when somebody fetches: it takes a quarter of a second."""
+
+    user_agent: str
+    allow_networks: tuple[str, ...]
+    allow_ports: tuple[int, ...]
+
+    def fetch(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Answer]]:
+        from pipeline.fetchers.http import HttpFetcher
+
+        fetcher: Fetcher = HttpFetcher(
+            user_agent=self.user_agent,
+            allow_networks=self.allow_networks,
+            allow_ports=self.allow_ports,
+        )
+        return fetcher.fetch(requests)
+
+
+class LazyParser:
+    """The parsers, imported when somebody parses; their process ends with the command."""
+
+    def __init__(self) -> None:
+        self._parser: LocalParser | None = None
+
+    def feed(self, body: bytes, content_type: str, url: str) -> ParsedFeed | ParseFailed:
+        return self._made().feed(body, content_type, url)
+
+    def page(
+        self, body: bytes, content_type: str, url: str, selectors: Selectors
+    ) -> ParsedFeed | ParseFailed:
+        return self._made().page(body, content_type, url, selectors)
+
+    def close(self) -> None:
+        if self._parser is not None:
+            self._parser.close()
+
+    def _made(self) -> LocalParser:
+        if self._parser is None:
+            from pipeline.parsers.local import LocalParser
+
+            self._parser = LocalParser()
+        return self._parser
+
+
 def silent(done: int, total: int, what: str) -> None:
     """Progress that nobody watches."""
 
@@ -47,24 +96,27 @@ def silent(done: int, total: int, what: str) -> None:
 def open_ports(workspace: Path, *, actor: str = "", progress: Progress = silent) -> Iterator[Ports]:
     """Everything a stage may touch, for one command; closed at the end.
 
-    Raises: BadInput (a file or a setting is wrong), Down (the database is away)
+    Raises: BadInput (a file or a setting is wrong), Conflict (the secret is another
+            workspace's), Down (the database is away)
     """
     files = FileWorkspace(workspace)
     catalog = files.catalog()
     settings = load_settings(workspace, os.environ)
     migrate(settings.database_url)
     store = SqlStore(settings.database_url, settings.secret)
+    parser = LazyParser()
     try:
+        store.check_secret()
         yield Ports(
             store=store,
             workspace=files,
             clock=_clock(settings),
-            fetcher=HttpFetcher(
+            fetcher=LazyFetcher(
                 user_agent=f"Asterism/{__version__} (+mailto:{catalog.firm.contact})",
                 allow_networks=settings.allow_networks,
                 allow_ports=settings.allow_ports,
             ),
-            parser=LocalParser(),
+            parser=parser,
             transport=FileTransport(settings.output / "mail"),
             tokens=HmacTokens(settings.secret),
             catalog=catalog,
@@ -72,6 +124,7 @@ def open_ports(workspace: Path, *, actor: str = "", progress: Progress = silent)
             actor=actor or settings.actor,
         )
     finally:
+        parser.close()
         store.close()
 
 

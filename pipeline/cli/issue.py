@@ -25,7 +25,8 @@ from pipeline.cli.show import (
 from pipeline.errors import BadInput
 
 if TYPE_CHECKING:
-    from pipeline.model.letters import Arithmetic, EditionKind, Finding
+    from pipeline.model.letters import Arithmetic, EditionKind, Finding, Issue
+    from pipeline.ports import Ports
     from pipeline.stages.compose import IssueView, Opened, Preview
     from pipeline.stages.deliver import Delivered
 
@@ -101,16 +102,26 @@ def show(session: Session, issue: str, json_out: bool) -> None:
 
     with session.ports() as ports:
         view = call(ports, issue)
+        zone = zone_of(ports, view.issue)
     if json_out:
         as_json(view)
     else:
-        _show_issue(view)
+        _show_issue(view, zone)
 
 
-def _show_issue(view: IssueView) -> None:
+def zone_of(ports: Ports, issue: Issue) -> str:
+    """Where the newsletter lives: its times are shown there."""
+    newsletter = ports.catalog.newsletter(issue.newsletter_key)
+    return newsletter.rhythm.zone if newsletter else ""
+
+
+def _show_issue(view: IssueView, zone: str) -> None:
     one = view.issue
     title(f"{one.ref}  {one.subject or '(no subject yet)'}")
-    say(f"  {words(one.state)}, due {when(one.due_at)}" + (f": {one.reason}" if one.reason else ""))
+    say(
+        f"  {words(one.state)}, due {when(one.due_at, zone)} ({zone})"
+        + (f": {one.reason}" if one.reason else "")
+    )
     table(
         [
             (
@@ -144,6 +155,41 @@ def show_arithmetic(sum_: Arithmetic) -> None:
     added_up(lines, (sum_.letters, f"letters ({by_kind})" if by_kind else "letters"))
     if sum_.sales:
         say(f"  and {count(sum_.sales, 'sales edition')} to account owners")
+
+
+@issue.command()
+@click.argument("issue")
+@click.option("--out", "only_out", is_flag=True, help="Only who gets none.")
+@json_option
+@pass_session
+def audience(session: Session, issue: str, only_out: bool, json_out: bool) -> None:
+    """Everyone by name: who gets a copy, who does not, and why."""
+    from pipeline.stages.compose import show as call
+
+    with session.ports() as ports:
+        view = call(ports, issue)
+        with ports.store.read() as tables:
+            people = {v.contact_id: tables.people.by_id(v.contact_id) for v in view.verdicts}
+    rows = [
+        {
+            "name": people[verdict.contact_id].name,
+            "account": people[verdict.contact_id].account_key,
+            "gets": verdict.kind if verdict.into else None,
+            "reason": verdict.reason,
+            "detail": verdict.detail,
+        }
+        for verdict in sorted(view.verdicts, key=lambda v: (v.into, v.reason))
+        if not (only_out and verdict.into)
+    ]
+    if json_out:
+        as_json(rows)
+        return
+    table(
+        [(row["name"], row["account"],
+          good(f"{row['gets']} edition") if row["gets"] else words(str(row["reason"])),
+          quiet(str(row["detail"]))) for row in rows]
+    )  # fmt: skip
+    show_arithmetic(view.arithmetic)
 
 
 @issue.command()
@@ -194,7 +240,8 @@ def preview(
     with session.ports() as ports:
         letter = call(ports, issue, who, edition)
         if not (text_out or json_out) and letter.html:
-            paths = _write(letter, output or ports.workspace.root / "output" / "previews")
+            color = ports.catalog.firm.brand.color
+            paths = _write(letter, output or ports.workspace.root / "output" / "previews", color)
     if json_out:
         as_json(letter)
     elif not letter.html:
@@ -218,13 +265,24 @@ def _no_letter(letter: Preview) -> None:
     say(f"{letter.name} gets no copy of {letter.issue_ref}: {why}")
 
 
-def _write(letter: Preview, folder: Path) -> tuple[Path, Path]:
+def _write(letter: Preview, folder: Path, color: str) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{letter.issue_ref.replace('/', '-')}-{letter.kind}"
     html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
-    html.write_text(letter.html, encoding="utf-8")
+    page = _with_styles(letter.html, color) if letter.kind == "public" else letter.html
+    html.write_text(page, encoding="utf-8")
     text.write_text(letter.text, encoding="utf-8")
     return html, text
+
+
+def _with_styles(page: str, color: str) -> str:
+    """The public page as a file of its own: on the web its styles are files beside it."""
+    from pipeline.rules.letters.brand import brand_css
+    from pipeline.rules.letters.render import BRAND_CSS, PUBLIC_CSS, self_contained
+    from pipeline.web.public import STATIC
+
+    styles = (STATIC / "public.css").read_text(encoding="utf-8")
+    return self_contained(page, {PUBLIC_CSS: styles, BRAND_CSS: brand_css(color)})
 
 
 @issue.command()
@@ -240,6 +298,7 @@ def approve(session: Session, issue: str, clear: tuple[str, ...], json_out: bool
 
     with session.ports() as ports:
         approved = call(ports, issue, clear=clear)
+        zone = zone_of(ports, approved.issue)
     if json_out:
         as_json(approved)
         return
@@ -248,7 +307,7 @@ def approve(session: Session, issue: str, clear: tuple[str, ...], json_out: bool
     for finding in approved.warnings:
         say(f"  Note: {finding.where}: {finding.what}")
     say(
-        f"It goes out {when(approved.issue.due_at)}. To take it back until then: "
+        f"It goes out {when(approved.issue.due_at, zone)}. To take it back until then: "
         f"asterism issue stop {approved.issue.ref}"
     )
 

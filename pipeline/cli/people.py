@@ -24,7 +24,9 @@ from pipeline.cli.show import (
 )
 
 if TYPE_CHECKING:
-    from pipeline.model.people import ImportTally
+    from collections.abc import Sequence
+
+    from pipeline.model.people import ImportTally, RowProblem
     from pipeline.model.sales import Coverage
     from pipeline.stages.people import Person
 
@@ -73,10 +75,8 @@ def _show_import(tally: ImportTally, file: Path) -> None:
         ],
         right=[0],
     )
-    for problem in tally.problems[:MANY]:
-        say(f"  {file.name}:{problem.line}: {problem.column}: {problem.what}")
-    if len(tally.problems) > MANY:
-        say(f"  and {len(tally.problems) - MANY} more; --json lists them all")
+    _show_rows("Not taken:", tally.problems, file)
+    _show_rows("Taken without one cell:", tally.remarks, file)
     if tally.without_basis:
         say(
             f"{count(tally.without_basis, 'contact')} without a basis: never mailed until one "
@@ -84,6 +84,31 @@ def _show_import(tally: ImportTally, file: Path) -> None:
         )
     if not tally.applied:
         say(f"Nothing was changed. To bring them in: asterism people import {file}")
+
+
+def _show_rows(heading: str, rows: Sequence[RowProblem], file: Path) -> None:
+    if rows:
+        say(heading)
+    for row in rows[:MANY]:
+        say(f"  {file.name}:{row.line}: {row.column}: {row.what}")
+    if len(rows) > MANY:
+        say(f"  and {len(rows) - MANY} more; --json lists them all")
+
+
+@people.command("list")
+@click.argument("constellation", default="")
+@json_option
+@pass_session
+def list_(session: Session, constellation: str, json_out: bool) -> None:
+    """List contacts, by account."""
+    with session.ports() as ports, ports.store.read() as tables:
+        contacts = tables.people.contacts(constellation)
+    if json_out:
+        as_json(contacts)
+        return
+    table([(c.account_key, c.name, c.role, c.address, bad(c.invalid)) for c in contacts])
+    if not contacts:
+        say("Nobody yet: asterism people import FILE")
 
 
 @people.command()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+SAMPLE = Path(__file__).parents[1] / "sample" / "world"
 
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
     """What one publisher serves, round by round; an empty body means that it is dead."""
 
-    key: str
+    address: str  #: where it is said to be: what its address in feeds.yaml begins with
     content_type: str
     rounds: tuple[bytes, ...]
 
@@ -24,17 +28,33 @@ class Publisher:
         return self.rounds[min(number, len(self.rounds)) - 1] if self.rounds else b""
 
 
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing when a client hangs up: the terminal belongs to the demo."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        return
+
+
 @dataclass(slots=True)
 class World:
     """The publishers, and which round it is."""
 
     publishers: tuple[Publisher, ...]
     round: int = 1
-    addresses: Mapping[str, str] = field(default_factory=dict)  #: key → http://127.0.0.1:PORT
+    #: where a publisher is said to be → where it is: http://127.0.0.1:PORT
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ports(self) -> tuple[int, ...]:
         return tuple(int(address.rsplit(":", 1)[1]) for address in self.addresses.values())
+
+    def moved_in(self, text: str) -> str:
+        """A feeds.yaml with the publishers' addresses on this machine."""
+        for said, here in self.addresses.items():
+            text = text.replace(said, here)
+        return text
 
     @contextmanager
     def open(self) -> Iterator[World]:
@@ -42,16 +62,30 @@ class World:
         with ExitStack() as stack:
             addresses = {}
             for publisher in self.publishers:
-                server = ThreadingHTTPServer(("127.0.0.1", 0), _answers(self, publisher))
-                server.daemon_threads = True
+                server = QuietServer(("127.0.0.1", 0), _answers(self, publisher))
                 thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
                 thread.start()
                 stack.callback(thread.join)
                 stack.callback(server.server_close)
                 stack.callback(server.shutdown)
-                addresses[publisher.key] = f"http://127.0.0.1:{server.server_port}"
+                addresses[publisher.address] = f"http://127.0.0.1:{server.server_port}"
             self.addresses = addresses
             yield self
+
+
+def read_world(folder: Path = SAMPLE) -> World:
+    """The publishers that the folder's world.toml lists."""
+    listed = tomllib.loads((folder / "world.toml").read_text(encoding="utf-8"))
+    return World(
+        tuple(
+            Publisher(
+                one["address"],
+                one["type"],
+                tuple((folder / name).read_bytes() for name in one["rounds"]),
+            )
+            for one in listed.values()
+        )
+    )
 
 
 def _answers(world: World, publisher: Publisher) -> type[BaseHTTPRequestHandler]:

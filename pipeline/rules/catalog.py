@@ -199,7 +199,9 @@ def _selectors(place: Place, source: Source) -> Iterator[Complaint]:
 def _same_url(url: str) -> str:
     parts = urlsplit(url)
     host = (parts.hostname or "").removeprefix("www.")
-    return f"{host}{parts.path.rstrip('/')}?{parts.query}"
+    port = parts.netloc.rpartition("]")[2].partition(":")[2]
+    port = "" if port in ("80", "443") else port
+    return f"{host}:{port}{parts.path.rstrip('/')}?{parts.query}"
 
 
 # ── a constellation ──────────────────────────────────────────────────────────────────────

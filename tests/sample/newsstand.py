@@ -33,12 +33,12 @@ def publishers() -> dict[str, Any]:
 
 
 def made(folder: Path) -> FileWorkspace:
-    """The sample as `demo` makes it: placeholders filled in."""
+    """The sample as `demo` makes it: its publishers live on this machine."""
     init(folder, sample=True)
     feeds = folder / "feeds.yaml"
     text = feeds.read_text(encoding="utf-8")
-    for port, key in enumerate(publishers(), 8001):
-        text = text.replace("{world:" + key + "}", f"http://127.0.0.1:{port}")
+    for port, publisher in enumerate(publishers().values(), 8001):
+        text = text.replace(publisher["address"], f"http://127.0.0.1:{port}")
     feeds.write_text(text, encoding="utf-8")
     return FileWorkspace(folder)
 
