@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import islice
 
+from pipeline.errors import Conflict
 from pipeline.model.catalog import Newsletter
-from pipeline.model.letters import Beat, BeatState, Issue
+from pipeline.model.letters import Beat, BeatState, Issue, IssueState
 from pipeline.model.log import Operation
 from pipeline.model.news import Story
 from pipeline.ports import Ports, Tables
@@ -84,9 +85,17 @@ def _settle(ports: Ports, tables: Tables, newsletter: Newsletter, tally: _Tally)
         if states.get(issue.beat_on) == "planned":
             _settle_beat(tables, newsletter, issue, now, tally)
         if issue.state == "draft" and issue.cut_off_at <= now < issue.due_at:
-            tally.in_review.append(
-                tables.letters.set_state(issue.id, "in_review", expect=("draft",))
-            )
+            moved = _moved(tables, issue, "in_review")
+            if moved is not None:
+                tally.in_review.append(moved)
+
+
+def _moved(tables: Tables, issue: Issue, state: IssueState, reason: str = "") -> Issue | None:
+    """The issue in its new state; None when another process moved it this very moment."""
+    try:
+        return tables.letters.set_state(issue.id, state, reason=reason, expect=(issue.state,))
+    except Conflict:
+        return None
 
 
 def _settle_beat(
@@ -99,8 +108,8 @@ def _settle_beat(
         _record(tables, newsletter, beat, "missed", issue.reason, tally)
     elif late_decision(newsletter.rhythm, beat, now) == "missed":
         if issue.state in ("planned", "draft", "in_review"):
-            tables.letters.set_state(issue.id, "missed", reason=NOT_APPROVED, expect=(issue.state,))
-            _record(tables, newsletter, beat, "missed", NOT_APPROVED, tally)
+            if _moved(tables, issue, "missed", NOT_APPROVED):
+                _record(tables, newsletter, beat, "missed", NOT_APPROVED, tally)
         elif issue.state == "stopped":
             why = f"stopped: {issue.reason}" if issue.reason else "stopped"
             _record(tables, newsletter, beat, "missed", why, tally)

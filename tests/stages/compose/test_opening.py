@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from pipeline.model.letters import Beat
 from pipeline.stages.compose import approve, open_issues
@@ -154,3 +157,36 @@ def test_the_beat_of_an_issue_is_its_own(scene):
     assert open_issues(scene.ports).opened == ()
     assert scene.snippets() == ()
     assert scene.issue().subject == "Theirs"
+
+
+@pytest.mark.parametrize("hours", [-100, -20, 30, 24 * 7 * 3])
+def test_several_processes_that_look_at_once_do_everything_once(scene, hours):
+    """Opening, the cut-off, a miss, a long silence: each happens in one of four threads."""
+    scene.story("Quay 1 opens an hour earlier")
+    if hours > -100:
+        scene.open()
+    scene.at(DUE + timedelta(hours=hours))
+    start = threading.Barrier(4)
+    tallies, failures = [], []
+
+    def look():
+        start.wait()
+        try:
+            tallies.append(open_issues(scene.ports))
+        except Exception as error:  # shown below, in the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    for what in ("opened", "in_review", "missed"):
+        done = [one for tally in tallies for one in getattr(tally, what)]
+        assert len(done) == len({(getattr(one, "beat_on", None) or one.on) for one in done})
+    with scene.store.read() as tables:
+        issues = tables.letters.issues(REF)
+    assert sorted(issue.number for issue in issues) == list(range(1, len(issues) + 1))
+    verbs = [verb for issue in issues for verb in log_of(scene, f"issue:{issue.public_id}")]
+    assert verbs == ["open"] * len(issues)

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.stages.compose import approve, edit, preview, show, stop
+from pipeline.stages.curate import undo
 from tests.builders import CATALOG, DUE
 from tests.compose_scene import REF, build_scene, log_of
 
@@ -58,6 +59,13 @@ def test_the_head_is_edited_and_logged(scene):
     assert (issue.theme, issue.opening) == ("A week of waiting", "Hm.")
     assert log_of(scene, f"issue:{issue.public_id}") == ["open", "edit"]
     assert edit(scene.ports, REF, {"theme": "A week of waiting"}).revision == issue.revision
+
+
+def test_an_edit_can_be_taken_back(scene):
+    was = scene.open().subject
+    edit(scene.ports, REF, {"subject": "Oh dear"})
+    undo(scene.ports)
+    assert scene.issue().subject == was
 
 
 def test_marks_cannot_be_typed(scene):
