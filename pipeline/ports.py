@@ -377,6 +377,13 @@ class PeopleTable(Protocol):
 class LettersTable(Protocol):
     """Beats, issues, editions and audiences."""
 
+    def lock(self, newsletter: str) -> None:
+        """Whoever else looks at this newsletter's rhythm waits for this transaction's end.
+
+        Raises: NotFound
+        """
+        ...
+
     def beats(self, newsletter: str) -> Mapping[date, BeatState]: ...
 
     def record_beat(

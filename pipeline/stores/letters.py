@@ -39,6 +39,9 @@ class SqlLetters:
 
     # ── beats ────────────────────────────────────────────────────────────────────────────
 
+    def lock(self, newsletter: str) -> None:
+        self._newsletter_id(newsletter, lock=True)
+
     def beats(self, newsletter: str) -> Mapping[date, BeatState]:
         rows = self._connection.execute(
             sa.select(schema.beats.c.beat_on, schema.beats.c.state)

@@ -66,6 +66,7 @@ def open_issues(ports: Ports) -> Opened:
     newsletters = [n for c in ports.catalog.constellations for n in c.newsletters]
     for done, newsletter in enumerate(newsletters, start=1):
         with ports.store.write() as tables:
+            tables.letters.lock(newsletter.key)
             _settle(ports, tables, newsletter, tally)
             _open(ports, tables, newsletter, tally)
         ports.progress(done, len(newsletters), "rhythms")
@@ -85,13 +86,12 @@ def _settle(ports: Ports, tables: Tables, newsletter: Newsletter, tally: _Tally)
         if states.get(issue.beat_on) == "planned":
             _settle_beat(tables, newsletter, issue, now, tally)
         if issue.state == "draft" and issue.cut_off_at <= now < issue.due_at:
-            moved = _moved(tables, issue, "in_review")
-            if moved is not None:
-                tally.in_review.append(moved)
+            reviewed = _moved(tables, issue, "in_review")
+            tally.in_review += [reviewed] if reviewed else []
 
 
 def _moved(tables: Tables, issue: Issue, state: IssueState, reason: str = "") -> Issue | None:
-    """The issue in its new state; None when another process moved it this very moment."""
+    """The issue in its new state; None when a person moved it this very moment."""
     try:
         return tables.letters.set_state(issue.id, state, reason=reason, expect=(issue.state,))
     except Conflict:
@@ -146,7 +146,7 @@ def _open(ports: Ports, tables: Tables, newsletter: Newsletter, tally: _Tally) -
 def _open_one(
     ports: Ports, tables: Tables, newsletter: Newsletter, beat: Beat, tally: _Tally
 ) -> None:
-    """One issue; when another process opened it meanwhile, it is left as it is."""
+    """One issue; one that somebody opened by other means is left as it is."""
     there = tables.letters.issue_on(newsletter.key, beat.on)
     now = ports.clock.now()
     issue = tables.letters.open_issue(
@@ -158,7 +158,7 @@ def _open_one(
         now=now,
     )
     tables.letters.record_beat(newsletter.key, beat, "planned", beat.note)
-    if there or issue.subject:
+    if there is not None:
         return
     issue = tables.letters.edit_issue(
         issue.id, issue.revision, {"subject": f"{newsletter.title} {issue.number}"}
