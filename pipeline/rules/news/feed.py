@@ -26,6 +26,7 @@ _ROOT = re.compile(rb"<((?:[A-Za-z][\w.-]*:)?([A-Za-z][\w.-]*))")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _ALTERNATE = re.compile(rb"<link\b[^<>]{0,2000}>", re.IGNORECASE)
 _HREF = re.compile(rb"href\s*=\s*[\"']?([^\"'\s<>]{1,2000})", re.IGNORECASE)
+_REFERENCE = re.compile(rb"&#([0-9]{1,20}|[xX][0-9a-fA-F]{1,20});?")
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PERIODS_S = {
     "hourly": 3_600, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000,
@@ -53,18 +54,8 @@ def parse_feed(body: bytes, content_type: str, url: str) -> ParsedFeed | ParseFa
 def _parse_xml(body: bytes, content_type: str, url: str) -> ParsedFeed | ParseFailed:
     body = without_nuls(body)
     shortened = _first_entries(body)
-    charset = charset_of(body, content_type)
     try:
-        # always a stream: given bytes, feedparser opens the file whose name they are
-        parsed = feedparser.parse(
-            io.BytesIO(shortened),
-            sanitize_html=False,
-            resolve_relative_uris=False,
-            response_headers={
-                "content-type": "application/xml" + (f"; charset={charset}" if charset else ""),
-                "content-location": url,
-            },
-        )
+        parsed = _feedparse(shortened, charset_of(body, content_type), url)
     except MemoryError:  # that is for whoever set the limit
         raise
     except Exception as error:  # hostile markup finds many ways to trip a lenient parser
@@ -81,6 +72,35 @@ def _parse_xml(body: bytes, content_type: str, url: str) -> ParsedFeed | ParseFa
         quiet=_quiet(body),
         warnings=tuple(_warnings(parsed, len(shortened) < len(body))),
     )
+
+
+def _feedparse(body: bytes, charset: str, url: str) -> dict[str, Any]:
+    """What feedparser makes of it; without impossible character references if they trip it."""
+    headers = {
+        "content-type": "application/xml" + (f"; charset={charset}" if charset else ""),
+        "content-location": url,
+    }
+    for attempt in (body, _REFERENCE.sub(_possible, body)):
+        try:
+            # always a stream: given bytes, feedparser opens the file whose name they are
+            parsed: dict[str, Any] = feedparser.parse(
+                io.BytesIO(attempt),
+                sanitize_html=False,
+                resolve_relative_uris=False,
+                response_headers=headers,
+            )
+        except (OverflowError, ValueError) as error:
+            tripped = error
+        else:
+            return parsed
+    raise tripped
+
+
+def _possible(match: re.Match[bytes]) -> bytes:
+    """The reference, if there is such a character; else nothing."""
+    digits = match[1].lower()
+    code = int(digits[1:], 16) if digits.startswith(b"x") else int(digits)
+    return match[0] if code < 0xD800 or 0xDFFF < code <= 0x10FFFF else b""
 
 
 def _entry(raw: dict[str, Any], language: str) -> Entry:

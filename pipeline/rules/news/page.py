@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from email.utils import parsedate_to_datetime
@@ -30,13 +31,18 @@ def parse_page(
     """
     if not body.strip(b" \t\r\n\0"):
         return ParseFailed("empty", "The source answered with nothing.")
-    body = without_nuls(body)
-    soup = BeautifulSoup(body, "lxml", from_encoding=charset(body, content_type) or None)
     try:
-        return _read(soup, url, selectors)
+        return _read(_soup(without_nuls(body), content_type), url, selectors)
     except (SelectorSyntaxError, NotImplementedError) as error:
         line = str(error).splitlines()[0]
         return ParseFailed("bad_selector", f"A selector cannot be read: {line}.")
+
+
+def _soup(body: bytes, content_type: str) -> BeautifulSoup:
+    with warnings.catch_warnings():
+        # that it looks like XML, a file's name or an address is no news to us
+        warnings.simplefilter("ignore", UserWarning)
+        return BeautifulSoup(body, "lxml", from_encoding=charset(body, content_type) or None)
 
 
 def _read(soup: BeautifulSoup, url: str, selectors: Selectors) -> ParsedFeed | ParseFailed:

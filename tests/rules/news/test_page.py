@@ -152,6 +152,13 @@ def test_nuls_scripts_and_links_that_are_none() -> None:
     assert (entry.raw_title, entry.raw_url) == ("Two", "https://bluestrait.example/2")
 
 
+@pytest.mark.parametrize(
+    "body", ["/etc/passwd", "https://coast.example/", "<?xml version='1.0'?><a/>"]
+)
+def test_a_file_an_address_or_xml_is_no_page(body: str) -> None:
+    assert refuse(body).reason == "no_match"
+
+
 def test_a_feed_is_no_page_of_that_shape() -> None:
     assert (
         refuse("<rss><channel><item><title>x</title></item></channel></rss>").reason == "no_match"
