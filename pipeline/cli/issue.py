@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -241,7 +242,8 @@ def preview(
         letter = call(ports, issue, who, edition)
         if not (text_out or json_out) and letter.html:
             color = ports.catalog.firm.brand.color
-            paths = _write(letter, output or ports.workspace.root / "output" / "previews", color)
+            folder = output or ports.workspace.root / "output" / "previews"
+            paths = _write(letter, folder, color, named=bool(who))
     if json_out:
         as_json(letter)
     elif not letter.html:
@@ -265,9 +267,10 @@ def _no_letter(letter: Preview) -> None:
     say(f"{letter.name} gets no copy of {letter.issue_ref}: {why}")
 
 
-def _write(letter: Preview, folder: Path, color: str) -> tuple[Path, Path]:
+def _write(letter: Preview, folder: Path, color: str, *, named: bool) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{letter.issue_ref.replace('/', '-')}-{letter.kind}"
+    stem = f"{letter.issue_ref}-{letter.kind}" + (f"-for-{letter.name}" if named else "")
+    stem = re.sub(r"[^\w.]+", "-", stem.lower())
     html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
     page = _with_styles(letter.html, color) if letter.kind == "public" else letter.html
     html.write_text(page, encoding="utf-8")

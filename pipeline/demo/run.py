@@ -26,20 +26,17 @@ WEDNESDAY = "2026-11-18T08:00:00+00:00"
 THURSDAY = "2026-11-19T07:31:00+00:00"
 ISSUE = "under-load/1"
 CONSTELLATION = "power-tools"
+#: kind, for whom, heading, what it is
 EDITIONS = (
-    (
-        "prospect",
-        "The prospect edition",
-        "commentary, then an invitation that asks for nothing",
-    ),
-    ("customer", "The customer edition", "the same stories, what is new with us, one service"),
-    (
-        "sales",
-        "A sales edition",
-        "internal: one owner’s accounts, ready to forward",
-    ),
-    ("public", "The issue on the web", "what the link in every letter shows"),
-)
+    ("prospect", "milosz.zielinski@anvil.example", "The prospect edition",
+     "commentary, then an invitation that asks for nothing"),
+    ("customer", "philippa.hallam@hallampeake.example", "The customer edition",
+     "the same stories, what is new with us, one service"),
+    ("prospect", "ingrid.saether@tarnholm.example", "The copy of a company in the news",
+     "re-worded for the company that the first story is about"),
+    ("sales", "ruth", "A sales edition", "internal: one owner’s accounts, ready to forward"),
+    ("public", "", "The issue on the web", "what the link in every letter shows"),
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -137,8 +134,9 @@ def _main_job(demo: Demo) -> None:
     curated = str(demo.folder / "curated" / "under-load-1.md")
     demo.step("The curator's file comes back", "--as", "maren", "curate", "import", curated)
     demo.step("What is still missing, and who will get it", "issue", "show", ISSUE)
-    for kind, heading, _ in EDITIONS:
-        demo.step(heading, "issue", "preview", ISSUE, "--edition", kind)
+    for kind, reader, heading, _ in EDITIONS:
+        whose = ("--for", reader) if reader else ()
+        demo.step(heading, "issue", "preview", ISSUE, "--edition", kind, *whose)
     demo.step("Somebody says yes, once", "--as", "henrik", "issue", "approve", ISSUE,
               "--clear", "6")  # fmt: skip
     demo.now = THURSDAY
@@ -172,15 +170,20 @@ def _facts(demo: Demo) -> dict[str, Any]:
             "untouched": [a["name"] for a in coverage["accounts"] if a not in touched],
         },
         "editions": [
-            {
-                "title": heading,
-                "what": what,
-                "html": f"output/previews/{ISSUE.replace('/', '-')}-{kind}.html",
-                "text": f"output/previews/{ISSUE.replace('/', '-')}-{kind}.txt",
-            }
-            for kind, heading, what in EDITIONS
+            {"title": heading, "what": what, **_files(demo, heading)}
+            for _, _, heading, what in EDITIONS
         ],
         "folder": str(demo.folder),
+    }
+
+
+def _files(demo: Demo, heading: str) -> dict[str, str]:
+    """The two files that a preview named in its last lines, as links from the index page."""
+    said = next(one for one in demo.said if one.title == heading)
+    html, text = (Path(line.strip()) for line in said.output.splitlines()[-2:])
+    return {
+        "html": html.relative_to(demo.folder).as_posix(),
+        "text": text.relative_to(demo.folder).as_posix(),
     }
 
 

@@ -138,6 +138,7 @@ class ForwardGroup:
     why: str
     warn: bool  #: the story is about this account
     rows: tuple[ForwardRow, ...]
+    note: str = ""  #: why there are no rows: everybody there gets it, or nobody is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ class Phrases:
     about_them: str
     from_them: str
     left_out: str
+    all_get_it: str  #: no row: there is nobody to pass it on to
+    nobody_known: str
     missing: Mapping[AudienceReason, str]  #: why a contact has not had it
     summed: Mapping[AudienceReason, str]  #: the same after a count: "2 paused"
 
@@ -72,6 +74,8 @@ _ENGLISH = Phrases(
     about_them="this story is about them",
     from_them="they told us this in confidence",
     left_out="left out of their copy",
+    all_get_it="Everybody you know there has had it, or gets it today.",
+    nobody_known="You know nobody there yet.",
     missing={
         "retired": "no longer there",
         "invalid_address": "the address does not work: {detail}",
@@ -110,6 +114,8 @@ _GERMAN = Phrases(
     about_them="diese Meldung handelt von ihnen",
     from_them="das haben sie uns im Vertrauen gesagt",
     left_out="in ihrem Brief ausgelassen",
+    all_get_it="Alle, die Sie dort kennen, haben sie schon oder bekommen sie heute.",
+    nobody_known="Sie kennen dort noch niemanden.",
     missing={
         "retired": "nicht mehr dort",
         "invalid_address": "die Adresse geht nicht: {detail}",
@@ -293,6 +299,8 @@ class Desk:
 def groups(snippet: Snippet, number: int, desk: Desk) -> tuple[ForwardGroup, ...]:
     """The owner's accounts that a story touches, each with who there has not had it.
 
+    An account where nobody is left to tell stands there too: it is news for its owner.
+
     Contacts who are no longer there, or were erased, are not listed. A confidence is listed
     only where a wording of it may be told: nobody is to be spoken to of what a rival said.
     """
@@ -307,8 +315,9 @@ def groups(snippet: Snippet, number: int, desk: Desk) -> tuple[ForwardGroup, ...
             continue
         rows = _rows(snippet, number, account, desk)
         warn = account.key in (*snippet.about, snippet.learnt_from)
-        if rows:
-            made.append(ForwardGroup(account.name, why[account.key], warn, rows))
+        known = any(_there(standing) for standing in desk.standings.get(account.key, ()))
+        note = "" if rows else ours.all_get_it if known else ours.nobody_known
+        made.append(ForwardGroup(account.name, why[account.key], warn, rows, note))
     return tuple(made)
 
 
@@ -336,10 +345,12 @@ def _rows(snippet: Snippet, number: int, account: Account, desk: Desk) -> tuple[
     return tuple(
         _row(standing, story, desk)
         for standing in desk.standings.get(account.key, ())
-        if standing.verdict.reason != "retired"
-        and standing.candidate.contact.address
-        and not standing.has_had(snippet.story_id)
+        if _there(standing) and not standing.has_had(snippet.story_id)
     )
+
+
+def _there(standing: Standing) -> bool:
+    return standing.verdict.reason != "retired" and bool(standing.candidate.contact.address)
 
 
 def _row(standing: Standing, story: LetterStory | None, desk: Desk) -> ForwardRow:

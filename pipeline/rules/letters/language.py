@@ -46,6 +46,7 @@ class Words:
     keep_inside: str
     between_us: str
     has_not_had: str  #: "Has not had story {number}"
+    your_accounts: str  #: heads the list where nobody is left to tell
     forward_it: str
     touches_none: str
     your_people: str  #: "Your {people}: {parts}."
@@ -128,6 +129,7 @@ ENGLISH = Words(
     keep_inside="Please do not pass this mail itself on. It names your accounts.",
     between_us="Between us:",
     has_not_had="Has not had story {number}",
+    your_accounts="Your accounts in story {number}",
     forward_it="Pass it on",
     touches_none="Touches none of your accounts.",
     your_people="Your {people}: {parts}.",
@@ -193,6 +195,7 @@ GERMAN = Words(
     keep_inside="Bitte diese Mail selbst nicht weitergeben. Sie nennt Ihre Firmen.",
     between_us="Unter uns:",
     has_not_had="Kennt Meldung {number} noch nicht",
+    your_accounts="Ihre Firmen in Meldung {number}",
     forward_it="Weitergeben",
     touches_none="Berührt keine Ihrer Firmen.",
     your_people="Ihre {people}: {parts}.",

@@ -194,14 +194,14 @@ def _with_fields(
 
 def _sales_summary(letter: Letter) -> str:
     say = speech.words(letter.language)
-    untold = [item for item in letter.sales if item.groups]
+    touching = [item for item in letter.sales if item.groups]
     people = {
         (group.account_name, row.name)
-        for item in untold for group in item.groups for row in group.rows
+        for item in touching for group in item.groups for row in group.rows
     }  # fmt: skip
     if not people:
         return say.sales_none
-    return say.sales_some(len(untold), len(letter.sales), len(people))
+    return say.sales_some(len(touching), len(letter.sales), len(people))
 
 
 def _sales_sums(letter: Letter) -> str:

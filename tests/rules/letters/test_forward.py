@@ -188,6 +188,13 @@ def test_only_touched_accounts_of_the_owner_are_listed_with_the_reason():
     ]
 
 
+def test_a_touched_account_where_nobody_is_left_to_tell_is_news_all_the_same():
+    known, unknown = groups(TOUCHING, 1, desk(candidate(1)))
+    assert (known.account_name, known.rows) == ("Northline", ())
+    assert known.note == "Everybody you know there has had it, or gets it today."
+    assert (unknown.account_name, unknown.note) == ("Blue Strait", "You know nobody there yet.")
+
+
 def test_an_account_that_the_story_is_about_is_warned_of_and_gets_its_own_wording():
     kept = snippet(1, about=("northline",), take="They will fail.", own_wording="Your quay.")
     terms = (kept, snippet(2))
