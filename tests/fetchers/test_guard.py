@@ -203,3 +203,12 @@ def test_ports_go_by_the_list() -> None:
 def test_a_range_that_is_none_says_how_to_write_one() -> None:
     with pytest.raises(BadInput, match="ASTERISM_ALLOW_NETWORKS"):
         Guard(allow_networks=("10.0.0.1/8",))
+
+
+def test_the_last_look_is_at_the_socket_itself() -> None:
+    """A literal never comes by the resolver; whatever let it pass, it gets no socket."""
+    guard = Guard(allow_networks=("127.0.0.2/32",))
+    place = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+    with pytest.raises(Blocked):
+        guard.socket((*place, ("127.0.0.1", 80)))
+    guard.socket((*place, ("127.0.0.2", 80))).close()
