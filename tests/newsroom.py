@@ -119,7 +119,7 @@ class Newsroom:
             connection, schema.items, story_id=story_id, url=link, canonical_url=link,
             source_id=self._id(connection, "sources", source), identity=f"{story_id}-{link}"[-60:],
             title=title, text=text, published_at=at, seen_at=at, content_hash="0",
-            joined_why="first telling", canonical_hash=link_hash(link),
+            joined_why="first telling", canonical_hash=link_hash(link), language="en",
         )  # fmt: skip
 
     def _update(self, table: sa.Table, row_id: int, **values: Any) -> None:

@@ -93,6 +93,7 @@ class Snippet:
     source_name: str = ""
     url: str = ""
     published_on: date | None = None
+    language: str = ""  #: of the telling that the link leads to
     about: tuple[str, ...] = ()  #: keys of accounts the story itself names
     touches: tuple[
         tuple[str, str], ...

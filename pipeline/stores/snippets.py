@@ -234,7 +234,9 @@ class _Joined:
     def _items(self, connection: sa.Connection, ids: set[int]) -> None:
         items = schema.items
         query = (
-            sa.select(items.c.story_id, items.c.url, items.c.text, items.c.published_at)
+            sa.select(
+                items.c.story_id, items.c.url, items.c.text, items.c.published_at, items.c.language
+            )
             .where(items.c.story_id.in_(ids))
             .order_by(items.c.published_at, items.c.id)
         )
@@ -264,6 +266,7 @@ def _snippet(row: Any, story_id: int, joined: _Joined) -> Snippet:
         source_name=story.source_name,
         url=story.url,
         published_on=(shown.published_at if shown else story.first_at).date(),
+        language=shown.language if shown else "",
         about=tuple(joined.about.get(story_id, ())),
         touches=tuple(joined.touches.get(story_id, ())),
         learnt_from=story.learnt_from or "",

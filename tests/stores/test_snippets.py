@@ -34,7 +34,7 @@ def test_a_kept_story_brings_what_its_story_knows(room: Newsroom) -> None:
     )  # fmt: skip
     assert (snippet.signal, snippet.source_name) == ("launch", "Coast Wire")
     assert snippet.url == "https://coastwire.example/northline-orders-two-ferries"
-    assert snippet.published_on == date(2027, 3, 5)
+    assert (snippet.published_on, snippet.language) == (date(2027, 3, 5), "en")
     assert snippet.about == ("northline",)
     assert snippet.touches == (
         ("northline", "named in the headline: “Northline”"),

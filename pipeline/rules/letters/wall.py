@@ -10,13 +10,17 @@ confidence.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from pipeline.model.catalog import Account
 from pipeline.model.letters import LetterStory, Snippet
 from pipeline.rules.letters.language import primary, words
+from pipeline.rules.letters.markdown import to_plain
+from pipeline.rules.news.address import without_tracking
 
 Wording = Literal["plain", "own", "general"]
 
@@ -90,10 +94,32 @@ def with_named(snippet: Snippet, accounts: Sequence[Account]) -> Snippet:
 
 
 def is_named(text: str, account: Account) -> bool:
-    """Whether a text holds one of the account's names, written as in the file."""
-    return any(
-        names(text, name, any_case=False) for name in (account.name, *account.aliases) if name
-    )
+    """Whether a reader of the text finds one of the account's names.
+
+    A single word counts as it is written in the file, or all in capitals; a name of several
+    words in any case.
+    """
+    seen = as_read(text)
+    return any(_is_written(seen, name) for name in (account.name, *account.aliases) if name)
+
+
+def _is_written(seen: str, name: str) -> bool:
+    if len(name.split()) > 1:
+        return names(seen, name)
+    shouted = len(name) > 3 and names(seen, name.upper(), any_case=False)
+    return shouted or names(seen, name, any_case=False)
+
+
+@lru_cache(maxsize=256)
+def as_read(text: str) -> str:
+    """A text as it is written and, below that, as a reader sees it.
+
+    Emphasis inside a name, escapes, soft hyphens and letters of other scripts that look like
+    ours hide it from a search, and from nobody's eyes.
+    """
+    both = f"{text}\n{to_plain(text)}".replace("_", " ")
+    plain = unicodedata.normalize("NFKC", both).translate(_LOOK_ALIKES)
+    return "".join(letter for letter in plain if unicodedata.category(letter) != "Cf")
 
 
 # ── how it reads ─────────────────────────────────────────────────────────────────────────
@@ -117,7 +143,7 @@ def told(snippet: Snippet, wording: Wording, number: int, language: str) -> Lett
 
     Own and general wordings bring their text whole: a first line `# …` is the title, the
     first paragraph the fact, the rest our take. A confidence lends them nothing, neither its
-    title nor its date nor its address.
+    title nor its date nor its address. The link tells nobody how its reader came.
     """
     if wording == "plain":
         return LetterStory(
@@ -128,8 +154,9 @@ def told(snippet: Snippet, wording: Wording, number: int, language: str) -> Lett
             take=snippet.take,
             question=snippet.question,
             source_name=snippet.source_name,
-            url=snippet.url,
+            url=without_tracking(snippet.url),
             published_on=snippet.published_on,
+            language=snippet.language,
         )
     if is_confidence(snippet):
         return _told_of_confidence(snippet, wording, number, language)
@@ -142,8 +169,9 @@ def told(snippet: Snippet, wording: Wording, number: int, language: str) -> Lett
         take=take,
         question="",
         source_name=snippet.source_name,
-        url=snippet.url,
+        url=without_tracking(snippet.url),
         published_on=snippet.published_on,
+        language=snippet.language,
     )
 
 
@@ -169,7 +197,10 @@ def parts(wording: str) -> tuple[str, str, str]:
 
 # ── what betrays ─────────────────────────────────────────────────────────────────────────
 
-_FIGURE = re.compile(r"\d[\d.,:/’'\u00a0\u202f-]*\d|\d")
+_LOOK_ALIKES = str.maketrans(
+    "АВЕЅІЈКМНОРСТУХаеоѕіјрсухԁԛԝҺһΑΒΕΖΗΙΚΜΝΟΡΤΥΧοιν", "ABESIJKMHOPCTYXaeosijpcyxdqwhhABEZHIKMNOPTYXoiv"
+)
+_FIGURE = re.compile(r"\d(?:[\d.,:/’'\u00a0\u202f-]|[ ](?=\d{3}(?!\d)))*\d|\d")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _CALENDAR = frozenset(
     word
@@ -203,13 +234,15 @@ def betrayals(
     """
     if account is None:
         return (f"{snippet.learnt_from} stands in no file, so its names cannot be looked for",)
-    wording = snippet.general_wording
-    secret = "\n".join(
-        (snippet.title, snippet.fact, snippet.take, snippet.question, snippet.source_text)
+    wording = as_read(snippet.general_wording)
+    secret = as_read(
+        "\n".join(
+            (snippet.title, snippet.fact, snippet.take, snippet.question, snippet.source_text)
+        )
     )
     return (
         *(f"the name {name}" for name in _names(account, people) if names(wording, name)),
-        *(f"the name {a.name}" for a in others if a != account and is_named(wording, a)),
+        *(f"the name {a.name}" for a in others if a != account and is_named(snippet.general_wording, a)),
         *(f"the figure {figure}" for figure in _shared(_FIGURE, wording, secret)),
         *(f"the date {day}" for day in _shared(_WORD, wording, secret) if day in _CALENDAR),
     )
@@ -224,15 +257,16 @@ def _names(account: Account, people: Iterable[str]) -> list[str]:
 
 def _shared(pattern: re.Pattern[str], wording: str, secret: str) -> list[str]:
     def found(text: str) -> list[str]:
-        return [re.sub(r"[.,’'\u00a0\u202f]", "", hit).casefold() for hit in pattern.findall(text)]
+        return [re.sub(r"[.,’'\s]", "", hit).casefold() for hit in pattern.findall(text)]
 
     there = set(found(secret))
     return sorted({hit for hit in found(wording) if hit in there})
 
 
 def names(text: str, name: str, *, any_case: bool = True) -> bool:
-    """Whether a text holds a name as whole words."""
-    pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, name.split())) + r"(?!\w)"
+    """Whether a text holds a name as whole words, in the genitive too ("Skagens Fähren")."""
+    genitive = "s?" if len(name) > 3 else ""
+    pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, name.split())) + genitive + r"(?!\w)"
     return re.search(pattern, text, re.IGNORECASE if any_case else re.NOFLAG) is not None
 
 

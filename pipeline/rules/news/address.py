@@ -162,6 +162,16 @@ def canonical(url: str) -> str:
     )
 
 
+def without_tracking(url: str) -> str:
+    """The address as a letter shows it: the same page, without what tells how a reader came."""
+    found = parse(url)
+    pairs = (found.query or "").split("&") if found else []
+    kept = [pair for pair in pairs if not _is_tracking(pair)]
+    if found is None or kept == pairs:
+        return url
+    return str(replace(found, query="&".join(kept) or None))
+
+
 def link_hash(url: str) -> str:
     """SHA-256 of the canonical form, in hexadecimal; empty for no address."""
     return hash_of(canonical(url))

@@ -92,11 +92,21 @@ def test_the_own_wording_stands_under_its_label_and_asks_nothing():
     assert story.url == REWORDED.url
 
 
+@pytest.mark.parametrize(("wording", "kept"), [("plain", ABOUT_NORTHLINE), ("own", REWORDED)])
+def test_a_link_is_clean_and_says_in_which_language_it_reads(wording, kept):
+    tracked = replace(kept, url="https://coastwire.example/1?utm_source=feed", language="nb")
+    story = told(tracked, wording, 1, "en")
+    assert (story.url, story.language) == ("https://coastwire.example/1", "nb")
+
+
 def test_a_general_wording_takes_nothing_from_the_confidence():
-    dated = replace(CLEARED, url="https://secret.example/", source_name="Visit", signal="deal")
+    dated = replace(
+        CLEARED, url="https://secret.example/", source_name="Visit", signal="deal", language="nb"
+    )
     story = told(dated, "general", 2, "en")
     assert (story.title, story.fact, story.take) == ("A lesson", "Wait less.", "It pays.")
     assert (story.question, story.source_name, story.url, story.published_on) == ("", "", "", None)
+    assert story.language == ""
     assert "deal" not in story.signal.lower()
     assert story.sales_note == ""
 

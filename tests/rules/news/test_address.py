@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.rules.news.address import absolute, canonical, hash_of, host_of, link_hash, parse
+from pipeline.rules.news.address import (
+    absolute,
+    canonical,
+    hash_of,
+    host_of,
+    link_hash,
+    parse,
+    without_tracking,
+)
 
 HOSTS = st.from_regex(r"(www\.|m\.|amp\.){0,3}[a-z]{1,8}(\.[a-z]{2,5}){1,2}", fullmatch=True)
 PATHS = st.lists(
@@ -166,3 +174,20 @@ def test_links_are_read_against_their_base(raw: str, full: str) -> None:
 def test_without_a_base_only_full_addresses_are_links() -> None:
     assert absolute("/a") == ""
     assert absolute("https://coast.example") == "https://coast.example/"
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("https://coast.example/a?utm_source=feed&id=7&fbclid=x", "https://coast.example/a?id=7"),
+        ("https://www.coast.example/a/?utm_medium=rss", "https://www.coast.example/a/"),
+        ("http://m.coast.example/a?b=2&a=1&gclid=3#c", "http://m.coast.example/a?b=2&a=1#c"),
+        ("https://coast.example/?id=7&page=2", "https://coast.example/?id=7&page=2"),
+        ("https://Coast.example/a?", "https://Coast.example/a?"),
+        ("mailto:desk@coast.example?utm_source=x", "mailto:desk@coast.example?utm_source=x"),
+        ("", ""),
+    ],
+)
+def test_a_shown_link_loses_only_what_tracks(raw: str, shown: str) -> None:
+    assert without_tracking(raw) == shown
+    assert canonical(without_tracking(raw)) == canonical(raw), "it is the same page"
