@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from hashlib import sha256
 
 import idna
@@ -183,6 +184,7 @@ def _address(address: str) -> str:
     return f"{name}@{_domain(domain)}"
 
 
+@lru_cache(maxsize=4096)  # a thousand copies have one sender and a few hundred companies
 def _domain(domain: str) -> str:
     try:
         return idna.encode(domain, uts46=True).decode("ascii").lower()
