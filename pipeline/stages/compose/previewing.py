@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from pipeline.errors import BadInput, NotFound
 from pipeline.model.letters import Delivery, EditionKind, Issue, Rendered, Verdict
@@ -13,6 +16,8 @@ from pipeline.rules.letters.merge import fill_html, fill_text
 from pipeline.rules.letters.render import read_templates, render
 from pipeline.stages.compose.planning import Plan, filled_in, make_plan, planner_for
 from pipeline.stages.compose.reading import FROZEN, Draft, is_over, read_draft
+
+T = TypeVar("T")
 
 _NOBODY = "a" * 26  #: public id of an invented reader
 
@@ -40,8 +45,8 @@ def preview(
 
     Of a frozen issue these are the stored bytes; before that the same functions make them
     that approval calls, so that they are equal as long as nothing changes. Who is left out
-    gets no letter: then only the verdict is given. Without anybody named, the first reader
-    of that kind stands in, or an invented one.
+    gets no letter: then only the verdict is given. Without anybody named, a reader of the
+    letter that most of that kind get stands in, or an invented one.
 
     Shape:  contact_ref is an address, a public id or a staff key; kind defaults to what fits
     Raises: NotFound, BadInput
@@ -98,13 +103,25 @@ def _stored(
         if verdict is None or not verdict.into:
             return _nothing(issue, contact, verdict)
     kinds = {variant.id: variant.kind for variant in tables.letters.variants(issue.id)}
-    for delivery in tables.deliveries.of_issue(issue.id):
-        if _is_meant(delivery, contact, staff_key, kind, kinds):
-            return _copy(tables, issue, delivery, verdict)
+    meant = [
+        delivery
+        for delivery in tables.deliveries.of_issue(issue.id)
+        if _is_meant(delivery, contact, staff_key, kind, kinds)
+    ]
+    if meant:
+        usual = _most(delivery.variant_id for delivery in meant)
+        shown = next(delivery for delivery in meant if delivery.variant_id == usual)
+        return _copy(tables, issue, shown, verdict)
     raise NotFound(
         f"Issue {issue.ref} has no such copy.",
         f"`asterism issue show {issue.ref}` tells who gets it.",
     )
+
+
+def _most(variants: Iterable[T]) -> T:
+    """The variant that most copies show; of several the first."""
+    ((usual, _),) = Counter(variants).most_common(1)
+    return usual
 
 
 def _is_meant(
@@ -156,18 +173,19 @@ def _for_contact(ports: Ports, draft: Draft, plan: Plan, contact: Contact) -> Pr
 
 
 def _for_sample(ports: Ports, draft: Draft, plan: Plan, kind: EditionKind | None) -> Preview:
-    """The first reader of this kind; an invented one where the issue has none."""
-    for row in plan.rows:
-        if row.contact_id is None:
-            continue
-        made = plan.variations[row.variant_key].letter.kind
-        if made == (kind or made):
-            filled = filled_in(_render(ports, plan, row.variant_key), row.merge)
-            return Preview(
-                draft.issue.ref, made, row.name, row.address,
-                filled.subject, filled.html, filled.text,
-            )  # fmt: skip
-    return _invented(ports, draft, kind or "prospect")
+    """A reader of the letter that most get; an invented one where the issue has none."""
+    kinds = {key: variation.letter.kind for key, variation in plan.variations.items()}
+    letters = [row for row in plan.rows if row.contact_id is not None]
+    meant = [row for row in letters if kinds[row.variant_key] == (kind or kinds[row.variant_key])]
+    if not meant:
+        return _invented(ports, draft, kind or "prospect")
+    usual = _most(row.variant_key for row in meant)
+    row = next(row for row in meant if row.variant_key == usual)
+    filled = filled_in(_render(ports, plan, usual), row.merge)
+    return Preview(
+        draft.issue.ref, kinds[usual], row.name, row.address,
+        filled.subject, filled.html, filled.text,
+    )  # fmt: skip
 
 
 def _invented(ports: Ports, draft: Draft, kind: EditionKind) -> Preview:

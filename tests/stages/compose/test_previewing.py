@@ -68,6 +68,22 @@ def test_without_a_name_the_first_reader_stands_in_or_an_invented_one(scene):
     assert preview(scene.ports, REF, kind="customer").sample
 
 
+def test_without_a_name_the_usual_letter_is_shown_not_an_own_copy(scene):
+    """The company in the news reads its own copy; most read another."""
+    scene.story("Northline opens a quay", about=("northline",), score=20)
+    scene.person("Ada", "northline")
+    for name in ("Dag", "Eli"):
+        scene.person(name, "blue-strait")
+    scene.ready()
+    assert "Northline opens a quay" not in preview(scene.ports, REF, "ada@northline.example").text
+    kind = preview(scene.ports, REF, "dag@blue-strait.example").kind
+    for _ in ("before", "after approval"):
+        for seen in (preview(scene.ports, REF), preview(scene.ports, REF, kind=kind)):
+            assert "Northline opens a quay" in seen.text
+        if not seen.frozen:
+            approve(scene.ports, REF)
+
+
 def test_the_internal_mail_is_for_owners(scene):
     scene.people()
     scene.ready()
