@@ -23,6 +23,7 @@ class Call:
     headers: list[tuple[str, str]]
     at: float = field(default_factory=time.monotonic)
     keep_alive: bool = False
+    under_way: bool = True
 
     def header(self, name: str) -> str | None:
         found = [value for key, value in self.headers if key.lower() == name.lower()]
@@ -40,6 +41,7 @@ class Call:
         lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(data)}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        self.world.ended(self)  # before the last byte: the asker may come again at once
         self.send(head + (b"" if status == 304 else data))
         self.keep_alive = True
 
@@ -152,8 +154,14 @@ class World:
             path = call.path.split("?")[0]
             self.routes.get(path, lambda c: c.reply(b"nothing here", 404))(call)
         finally:
-            with self._lock:
-                self._now[host] -= 1
+            self.ended(call)
+
+    def ended(self, call: Call) -> None:
+        """This request is no longer one of those under way."""
+        with self._lock:
+            if call.under_way:
+                call.under_way = False
+                self._now[call.header("Host") or ""] -= 1
 
 
 class Canary:
