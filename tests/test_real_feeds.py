@@ -35,7 +35,7 @@ accounts:
 newsletters:
   - key: the-news
     title: The News
-    rhythm: {{every: week, on: friday, at: "07:30", zone: Europe/Oslo, from: 2026-02-06}}
+    rhythm: {{every: week, on: monday, at: "07:30", zone: Europe/Oslo, from: 2026-02-02}}
     lead: 5 days
     positioning: We read, so that you need not.
 """
