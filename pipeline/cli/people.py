@@ -1,4 +1,4 @@
-"""Commands about people: import, show, pause, hold, release, suppress; and coverage."""
+"""Commands about people: import, show, touch, pause, hold, release, suppress; and coverage."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.model.people import ImportTally, RowProblem
-    from pipeline.model.sales import Coverage
+    from pipeline.model.sales import Coverage, TouchKind
     from pipeline.stages.people import Person
 
 #: A day as people type it.
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 MONTH = click.DateTime(formats=["%Y-%m"])
 MANY = 12  #: rows shown before the rest is counted
+#: What is done by hand; a test holds it against the stage, which is heavy to import.
+KINDS = ("forward", "note", "call", "visit", "meeting")
 
 
 @click.group(cls=Ordered)
@@ -163,12 +165,13 @@ def _standing(person: Person) -> list[str]:
 
 
 def _told_when(fact: Any) -> str:
-    moment = fact.get("at")
+    moment = fact["at"]
     return f"{moment:%Y-%m-%d}" if isinstance(moment, datetime) else "told"
 
 
 def _told_what(fact: Any) -> str:
-    return f"was told “{fact.get('title') or fact.get('service_key')}” by {fact.get('through')}"
+    what = f"“{fact['title']}”" if fact["title"] else f"of the service {fact['service']}"
+    return f"was told {what} by {fact['through']}"
 
 
 @people.command()
@@ -221,6 +224,37 @@ def suppress(session: Session, who: str, newsletter: str, note: str) -> None:
     with session.ports() as ports:
         new = call(ports, who, scope=newsletter, detail=note)
     say("Done; it holds from the very next copy." if new else "It was so already.")
+
+
+@people.command()
+@click.argument("who")
+@click.option("--kind", type=click.Choice(KINDS), required=True, help="What was done.")
+@click.option("--story", default="", help="The story that was passed on: its id or a link.")
+@click.option("--minutes", type=click.IntRange(min=0), default=None, help="How long it took.")
+@click.option("--note", default="", help="What came of it.")
+@json_option
+@pass_session
+def touch(
+    session: Session,
+    who: str,
+    kind: TouchKind,
+    story: str,
+    minutes: int | None,
+    note: str,
+    json_out: bool,
+) -> None:
+    """Log what you did for a contact by hand: a forward, a call, a visit.
+
+    A story that you passed on is not told to them again by a letter.
+    """
+    from pipeline.stages.touch import touch as call
+
+    with session.ports() as ports:
+        done = call(ports, who, kind, story_ref=story, minutes=minutes, note=note)
+    if json_out:
+        as_json(done)
+    else:
+        say(f"Logged. To see it all: asterism explain contact {who}")
 
 
 @click.command()

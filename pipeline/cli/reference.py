@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from inspect import cleandoc
 from pathlib import Path
 
 import click
@@ -24,7 +25,7 @@ def commands_page(root: click.Group) -> str:
     ]
     for path, command in _walk(root, "asterism"):
         lines.append(f"## `{path}`\n")
-        lines.append((command.help or "").replace("\b\n", "").strip() + "\n")
+        lines.append(cleandoc(command.help or "").replace("\b\n", "") + "\n")
         context = click.Context(command, info_name=path)
         usage = command.collect_usage_pieces(context)
         lines.append(f"```\n{path} {' '.join(usage)}\n```\n")

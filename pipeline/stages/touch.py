@@ -1,0 +1,63 @@
+"""Touches by hand: what one of us passed on to a contact, or said to them."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from pipeline.errors import BadInput
+from pipeline.model.log import Operation
+from pipeline.model.news import Story
+from pipeline.model.sales import MACHINE_TOUCHES, Touch, TouchKind
+from pipeline.ports import Ports, Tables
+
+KINDS = tuple(kind for kind in get_args(TouchKind) if kind not in MACHINE_TOUCHES)
+
+
+def touch(
+    ports: Ports,
+    ref: str,
+    kind: TouchKind,
+    *,
+    story_ref: str = "",
+    minutes: int | None = None,
+    note: str = "",
+) -> Touch:
+    """Log what was done by hand. A story that was passed on is not told again by a letter.
+
+    Shape:  ref is a contact's address or id; kind is one of KINDS; a forward names its story
+    Raises: NotFound, BadInput
+    """
+    if kind not in KINDS:
+        raise BadInput(f"“{kind}” is nothing done by hand.", f"There are: {', '.join(KINDS)}.")
+    if kind == "forward" and not story_ref:
+        raise BadInput("A forward passes a story on.", "Name it: its id, its beginning, or a link.")
+    if minutes is not None and minutes < 0:
+        raise BadInput("Minutes are counted from 0 up.", "Leave them out when nobody looked.")
+    staff = ports.catalog.staff(ports.actor)
+    with ports.store.write() as tables:
+        contact = tables.people.find(ref)
+        story = _story(tables, story_ref) if story_ref else None
+        done = Touch(
+            account_key=contact.account_key,
+            contact_id=contact.id,
+            kind=kind,
+            at=ports.clock.now(),
+            staff_key=staff.key if staff else ports.actor,
+            minutes=minutes,
+            note=note.strip(),
+            story_id=story.id if story else None,
+        )
+        tables.sales.add_touch(done)
+        after = {"kind": kind, "minutes": minutes, "story": story.public_id if story else ""}
+        tables.log.add(
+            Operation(ports.actor, "touch", f"contact:{contact.public_id}", done.at, {}, after)
+        )
+    return done
+
+
+def _story(tables: Tables, ref: str) -> Story:
+    """The story that is meant; what it became, when it was merged into another."""
+    story = tables.stories.find(ref)
+    while story.merged_into is not None:
+        (story,) = tables.stories.by_ids([story.merged_into])
+    return story
