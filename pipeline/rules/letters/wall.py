@@ -96,18 +96,22 @@ def with_named(snippet: Snippet, accounts: Sequence[Account]) -> Snippet:
 def is_named(text: str, account: Account) -> bool:
     """Whether a reader of the text finds one of the account's names.
 
-    A single word counts as it is written in the file, or all in capitals; a name of several
-    words in any case.
+    Names count as they are written in the file, or all in capitals.
     """
     seen = as_read(text)
-    return any(_is_written(seen, name) for name in (account.name, *account.aliases) if name)
+    return any(
+        names(seen, spelled, any_case=False)
+        for name in (account.name, *account.aliases) if name
+        for spelled in ((name, name.upper()) if len(name) > 3 else (name,))
+    )  # fmt: skip
 
 
-def _is_written(seen: str, name: str) -> bool:
-    if len(name.split()) > 1:
-        return names(seen, name)
-    shouted = len(name) > 3 and names(seen, name.upper(), any_case=False)
-    return shouted or names(seen, name, any_case=False)
+def _hints_at(text: str, account: Account) -> bool:
+    """The same, with names of several words in any case."""
+    seen = as_read(text)
+    return is_named(text, account) or any(
+        names(seen, name) for name in (account.name, *account.aliases) if len(name.split()) > 1
+    )
 
 
 @lru_cache(maxsize=256)
@@ -197,8 +201,9 @@ def parts(wording: str) -> tuple[str, str, str]:
 
 # ── what betrays ─────────────────────────────────────────────────────────────────────────
 
-_LOOK_ALIKES = str.maketrans(
-    "АВЕЅІЈКМНОРСТУХаеоѕіјрсухԁԛԝҺһΑΒΕΖΗΙΚΜΝΟΡΤΥΧοιν", "ABESIJKMHOPCTYXaeosijpcyxdqwhhABEZHIKMNOPTYXoiv"
+_LOOK_ALIKES = str.maketrans(  # Cyrillic and Greek letters that look like Latin ones
+    "АВЕЅІЈКМНОРСТУХаеоѕіјрсухԁԛԝҺһΑΒΕΖΗΙΚΜΝΟΡΤΥΧοιν",
+    "ABESIJKMHOPCTYXaeosijpcyxdqwhhABEZHIKMNOPTYXoiv",
 )
 _FIGURE = re.compile(r"\d(?:[\d.,:/’'\u00a0\u202f-]|[ ](?=\d{3}(?!\d)))*\d|\d")
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -242,7 +247,11 @@ def betrayals(
     )
     return (
         *(f"the name {name}" for name in _names(account, people) if names(wording, name)),
-        *(f"the name {a.name}" for a in others if a != account and is_named(snippet.general_wording, a)),
+        *(
+            f"the name {a.name}"
+            for a in others
+            if a != account and _hints_at(snippet.general_wording, a)
+        ),
         *(f"the figure {figure}" for figure in _shared(_FIGURE, wording, secret)),
         *(f"the date {day}" for day in _shared(_WORD, wording, secret) if day in _CALENDAR),
     )

@@ -228,6 +228,37 @@ def test_a_story_is_about_whom_its_own_words_name():
     )
 
 
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "Ask _Northline_ first.",
+        "Ask **N**orthline first.",
+        "Ask North\u00adline.",
+        "Ask North&shy;line.",
+        "Ask Ｎorthline.",
+        "Ask Nоrthline.",
+        "Northlines Fähren.",
+        "[Look](https://x.example/northline_ferries).",
+        "Ask _Skagen_ ruter.",
+        "SKAGEN RUTER too.",
+    ],
+)
+def test_a_name_betrays_however_it_is_written(hidden):
+    assert betrayals(replace(CONFIDENCE, general_wording=hidden), NORTHLINE, (), FERRIES.accounts)
+
+
+def test_figures_betray_with_spaces_in_them():
+    kept = replace(CONFIDENCE, fact="They pay 4.200 euro.", general_wording="Some pay 4 200 euro.")
+    assert betrayals(kept, NORTHLINE) == ("the figure 4200",)
+
+
+@pytest.mark.parametrize(
+    "title", ["_Northline_ opens", "NORTHLINE OPENS", "North**line** opens", "Northlines quay"]
+)
+def test_a_company_is_named_also_in_emphasis_capitals_and_the_genitive(title):
+    assert with_named(snippet(1, title=title), FERRIES.accounts).about == ("northline",)
+
+
 def test_a_confidence_of_a_vanished_account_cannot_be_cleared():
     assert betrayals(replace(TOLD, general_wording="Fine."), None)
 
