@@ -150,10 +150,14 @@ def _stories(
     material: Material, account_key: str, story_ids: Collection[int]
 ) -> tuple[LetterStory, ...]:
     made = []
+    theirs = 0  # places taken by what others told us, and only they may read
     for number, snippet in numbered(material.snippets):
         wording = wording_for(snippet, account_key)
+        theirs += bool(number) and snippet.learnt_from != account_key and not travels(snippet)
         if wording and snippet.story_id in story_ids:
-            made.append(told(snippet, wording, number, material.language))
+            # a gap in the numbers would tell that a rival told us something
+            shown = number - theirs if number else 0
+            made.append(told(snippet, wording, shown, material.language))
     return tuple(made)
 
 
@@ -354,10 +358,14 @@ def merge_values(
     """Everything that differs between copies of one variant.
 
     A reader whose company the issue writes about gets no link to the web page: there the
-    story stands as their rivals read it.
+    story stands as their rivals read it. A confidence does not stand there, so what others
+    told us of this company takes no link away, and betrays nothing by that.
     """
     first_name = clean_value(contact.first_name)
-    named = any(contact.account_key in snippet.about for snippet in material.snippets)
+    named = any(
+        contact.account_key in snippet.about and wording_for(snippet, "")
+        for snippet in material.snippets
+    )
     return {
         "first_name": first_name,
         "greeting": greeting(material.language, first_name),

@@ -64,6 +64,13 @@ def material(snippets=KEPT, **changes):
     return replace(plain, **changes)
 
 
+def test_the_numbers_of_a_copy_do_not_tell_that_a_rival_told_us_something():
+    mine = snippet(6, learnt_from="blue-strait", is_public=False, own_wording="As you said.")
+    theirs = snippet(5, learnt_from="northline", is_public=False, own_wording="As you said.")
+    made = letter(material((snippet(1), theirs, mine)), "prospect", "blue-strait", {1, 5, 6})
+    assert [s.number for s in made.stories] == [1, 2]
+
+
 # ── three editions from the same snippets ────────────────────────────────────────────────
 
 
@@ -244,6 +251,13 @@ def test_the_values_of_a_copy():
 def test_who_is_written_about_gets_no_link_to_the_page_that_says_it_unchanged():
     assert values(contact(1, "northline"))["web_url"] == ""
     assert values(contact(1, "blue-strait"))["web_url"].endswith(ISSUE.public_id)
+
+
+def test_a_confidence_that_names_a_reader_takes_no_link_from_them():
+    """Its absence would tell the reader that somebody spoke of them."""
+    told = snippet(1, learnt_from="blue-strait", is_public=False, about=("northline",))
+    made = merge_values(material((told,)), contact(1, "northline"), "", "")
+    assert made["web_url"].endswith(ISSUE.public_id)
 
 
 def test_no_first_name_greets_nobody_wrongly():
