@@ -12,13 +12,26 @@ import sqlalchemy as sa
 from pipeline.errors import NotFound
 from pipeline.model.people import EVERYWHERE, Basis, ImportRow
 from pipeline.rules.people.intake import Intake, Known, decide_row
-from pipeline.stores.schema import accounts, bases, contacts, external_ids, imports, suppressions
+from pipeline.stores.schema import (
+    accounts,
+    bases,
+    contacts,
+    deliveries,
+    delivery_events,
+    external_ids,
+    imports,
+    newsletters,
+    suppressions,
+)
 from pipeline.stores.standing import basis_of
 
 CHUNK = 500
 
 #: Systems that number people once and for all: by their ids a changed address is followed.
 CRMS = ("hubspot", "pipedrive", "salesforce", "workbooks")
+
+#: Why a copy that was made for another account is kept back.
+MOVED = "moved to another account"
 
 T = TypeVar("T")
 Hashed = tuple[str, ImportRow]  #: (address hash, row)
@@ -60,6 +73,8 @@ class PeopleImport:
         """
         counts: Counter[str] = Counter()
         import_id = None if dry_run else self._open()
+        if import_id is not None:
+            self._wait_for_approvals()
         in_file = {hash_ for hash_, _ in self._hashed}
         for chunk in in_chunks(self._hashed, CHUNK):
             self._check_accounts(chunk)
@@ -227,6 +242,11 @@ class PeopleImport:
             ],
         )
 
+    def _wait_for_approvals(self) -> None:
+        """Who moves does so before an approval looks, or after its copies are on record."""
+        query = sa.select(newsletters.c.id).order_by(newsletters.c.key)
+        self._connection.execute(query.with_for_update(key_share=True))
+
     def _insert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
             self._connection.execute(sa.insert(table), list(rows))
@@ -261,12 +281,32 @@ class PeopleImport:
         values: dict[str, Any] = dict(intake.values)
         if key := values.pop("account_key", ""):
             values["account_id"] = self._account_ids[key]
+            self._withhold_copies(intake.contact_id)
         mine = contacts.c.id == intake.contact_id
         if "address" in values:
             self._carry_suppressions(intake.contact_id, hash_)
             values |= {"address_hash": hash_, "invalid": ""}
         self._connection.execute(
             sa.update(contacts).where(mine).values(revision=contacts.c.revision + 1, **values)
+        )
+
+    def _withhold_copies(self, contact_id: int | None) -> None:
+        """Copies that have not begun to leave: they show what a rival of their account may not."""
+        rows = self._connection.execute(
+            sa.update(deliveries)
+            .where(
+                deliveries.c.contact_id == contact_id,
+                deliveries.c.state.in_(("planned", "deferred", "claimed")),
+            )
+            .values(state="withheld", reason=MOVED, claimed_by="", lease_until=None)
+            .returning(deliveries.c.id)
+        ).all()
+        self._insert(
+            delivery_events,
+            [
+                {"delivery_id": row.id, "state": "withheld", "detail": MOVED, "at": self._now}
+                for row in rows
+            ],
         )
 
     def _carry_suppressions(self, contact_id: int | None, hash_: str) -> None:

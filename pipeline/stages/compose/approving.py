@@ -18,11 +18,12 @@ from pipeline.model.letters import (
     Snippet,
 )
 from pipeline.model.log import Operation
+from pipeline.model.people import Candidate
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.editions import public_values
 from pipeline.rules.letters.ledger import UNSENT
 from pipeline.rules.letters.wall import is_confidence, numbered
-from pipeline.rules.news.address import link_hash
+from pipeline.rules.news.address import link_hash, without_tracking
 from pipeline.stages.compose.planning import (
     Plan,
     check,
@@ -36,6 +37,7 @@ from pipeline.stages.compose.reading import (
     is_approver,
     is_over,
     newsletter_of,
+    read_candidates,
     read_draft,
 )
 
@@ -96,7 +98,7 @@ def approve(ports: Ports, ref: str, *, clear: Sequence[str] = ()) -> Approved:
     findings = check(ports, draft, plan, made)
     _hold_back(issue, findings)
     with ports.store.write() as tables:
-        _is_unchanged(tables, read)
+        _is_unchanged(ports, tables, read)
         approved = _freeze(ports, tables, draft, plan, made, cleared)
     return Approved(
         issue=approved,
@@ -177,13 +179,34 @@ def _hold_back(issue: Issue, findings: Sequence[Finding]) -> None:
         )
 
 
-def _is_unchanged(tables: Tables, read: Draft) -> None:
+def _is_unchanged(ports: Ports, tables: Tables, read: Draft) -> None:
+    """Neither the words, nor what nobody looks at again before a copy leaves.
+
+    Other approvals for the same readers and imports of people wait from here on.
+    """
+    for newsletter in sorted(read.material.constellation.newsletters, key=lambda n: n.key):
+        tables.letters.lock(newsletter.key)
     issue = tables.letters.by_id(read.issue.id)
     if issue != read.issue or tuple(tables.snippets.of_issue(issue.id)) != read.stored:
         raise Conflict(
             f"Issue {issue.ref} changed while it was being approved.",
             "Look at it again, then approve it.",
         )
+    now = {c.contact.id: _frozen_of(c) for c in read_candidates(ports, tables, issue)}
+    if any(now.get(c.contact.id) != _frozen_of(c) for c in read.candidates):
+        raise Conflict(
+            f"People of issue {issue.ref} changed while it was being approved.",
+            "Somebody moved, or was told something, this very moment: approve it again.",
+        )
+
+
+def _frozen_of(candidate: Candidate) -> tuple[object, ...]:
+    """What a copy is frozen by; suppressions, pauses and holds are asked again at its claim."""
+    contact = candidate.contact
+    return (
+        contact.account_key, contact.address, candidate.told_stories, candidate.told_services,
+        candidate.recent_letters, candidate.had_recap_parts,
+    )  # fmt: skip
 
 
 # ── freezing ─────────────────────────────────────────────────────────────────────────────
@@ -276,9 +299,10 @@ def _freeze_edition(
 def _links(
     snippets: Sequence[Snippet], stories: Mapping[LetterStory, None]
 ) -> list[tuple[int | None, str, str]]:
-    """(snippet, address, hash) of each source that the edition links to."""
+    """(snippet, address as shown, hash) of each source that the edition links to."""
     shown = {story.url for story in stories if story.url}
-    return [(s.id, s.url, link_hash(s.url)) for s in snippets if s.url in shown]
+    links = ((s.id, without_tracking(s.url)) for s in snippets)
+    return [(snippet_id, url, link_hash(url)) for snippet_id, url in links if url in shown]
 
 
 # ── stopping ─────────────────────────────────────────────────────────────────────────────

@@ -93,6 +93,7 @@ def read_draft(ports: Ports, tables: Tables, issue: Issue) -> Draft:
     constellation, newsletter = newsletter_of(ports, issue)
     now = ports.clock.now()
     before = _last_one_out(tables, issue)
+    candidates = read_candidates(ports, tables, issue)
     stored = tuple(tables.snippets.of_issue(issue.id))
     snippets = tuple(with_named(snippet, constellation.accounts) for snippet in stored)
     material = Material(
@@ -103,16 +104,6 @@ def read_draft(ports: Ports, tables: Tables, issue: Issue) -> Draft:
         snippets=snippets,
         news_after=before.beat_on if before else issue.beat_on - FIRST_NEWS,
         own_stories={key: story.id for key, story in tables.stories.own_news().items()},
-    )
-    candidates = tuple(
-        tables.people.candidates(
-            constellation.key,
-            newsletter.key,
-            now,
-            cap_days=ports.catalog.firm.cap.days,
-            recap_of=newsletter.recap_of,
-            recap_since=before.due_at if before else issue.due_at - FIRST_RECAP,
-        )
     )
     settled, services = _already_out(tables, issue, candidates)
     return Draft(
@@ -129,6 +120,22 @@ def read_draft(ports: Ports, tables: Tables, issue: Issue) -> Draft:
         settled=settled,
         services=services,
         reused=_reused(tables, issue, snippets),
+    )
+
+
+def read_candidates(ports: Ports, tables: Tables, issue: Issue) -> tuple[Candidate, ...]:
+    """Every contact's standing towards an issue."""
+    constellation, newsletter = newsletter_of(ports, issue)
+    before = _last_one_out(tables, issue)
+    return tuple(
+        tables.people.candidates(
+            constellation.key,
+            newsletter.key,
+            ports.clock.now(),
+            cap_days=ports.catalog.firm.cap.days,
+            recap_of=newsletter.recap_of,
+            recap_since=before.due_at if before else issue.due_at - FIRST_RECAP,
+        )
     )
 
 
