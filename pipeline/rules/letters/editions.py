@@ -348,8 +348,10 @@ def sender_values(sender: Staff) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _plain(signature: str) -> str:
-    """A signature as lines; a hundred owners sign ten thousand copies."""
-    return "\n".join(block.text for block in to_blocks(signature))
+    """A signature as the lines it was written in; a hundred owners sign ten thousand copies."""
+    broken = signature.strip().replace("\n", "  \n")  # Markdown alone would make one line of it
+    lines = "\n".join(block.text for block in to_blocks(broken))
+    return lines.replace("\u00a0", " ")  # bound words are for the eye, and text has none
 
 
 def merge_values(

@@ -23,6 +23,7 @@ from pipeline.rules.letters.editions import (
     sales_letter,
     sales_values,
     sender_of,
+    sender_values,
     signed,
     told_services,
     variant_key,
@@ -258,6 +259,12 @@ def test_a_confidence_that_names_a_reader_takes_no_link_from_them():
     told = snippet(1, learnt_from="blue-strait", is_public=False, about=("northline",))
     made = merge_values(material((told,)), contact(1, "northline"), "", "")
     assert made["web_url"].endswith(ISSUE.public_id)
+
+
+def test_a_signature_keeps_its_lines():
+    signed = replace(LIV, signature="*Liv Haugen*\nQuay & Tide\n\n- by day\n- by night\n")
+    lines = sender_values(signed)["signature"].split("\n")
+    assert lines == ["Liv Haugen", "Quay & Tide", "by day", "by night"]
 
 
 def test_no_first_name_greets_nobody_wrongly():
