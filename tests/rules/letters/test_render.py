@@ -191,6 +191,13 @@ def test_the_internal_mail_names_reasons_and_adds_up() -> None:
     assert "&amp;body=Hello%20Mia%2C%0D%0A" in mails[1]
 
 
+def test_a_long_name_of_an_account_breaks_in_the_text_part() -> None:
+    group = replace(SALES.sales[0].groups[0], account_name="Vereinigte Fährbetriebe " * 3)
+    text = text_of(replace(SALES, sales=(replace(SALES.sales[0], groups=(group,)),)))
+    assert "same quay" in text
+    assert all(len(line) <= merge.WIDTH for line in text.split("\n") if "://" not in line)
+
+
 def test_the_page_of_the_issue_belongs_to_nobody() -> None:
     page = render(PUBLIC, TEMPLATES)
     html = fill_html(page.html, {})
@@ -287,6 +294,34 @@ def test_strangers_text_stays_text_in_every_place() -> None:
             not name.startswith("on") for _, _, attributes in events(html) for name, _ in attributes
         )
         assert "49" not in seen(html)
+
+
+def test_without_a_theme_the_title_is_the_heading() -> None:
+    for letter in (PROSPECT, PUBLIC):
+        html = html_of(replace(letter, theme=""))
+        assert re.findall(r"<h1[^>]*>(.*?)</h1>", html) == [letter.title]
+        assert 'class="title"' in html
+        assert f"{letter.title} {letter.number}:" not in html
+
+
+@pytest.mark.parametrize("values", [VALUES, NOBODY])
+def test_three_stars_never_stand_under_three_stars(values: dict[str, str]) -> None:
+    """A short letter may go from its last story straight to its last line."""
+    bare = replace(PROSPECT, noted=(), invitation_title="", invitation_text="")
+    for letter in (PROSPECT, CUSTOMER, bare):
+        assert "⁂ ⁂" not in " ".join(text_of(letter, values).split())
+        rows = re.findall(r'<td class="([a-z]+)', html_of(letter, values))
+        assert ["mark", "mark"] not in [rows[at : at + 2] for at in range(len(rows))]
+        assert rows[rows.index("line") - 1] == "mark"
+
+
+def test_a_source_without_a_link_stands_by_itself() -> None:
+    """It has no link that would give it the height of a thumb."""
+    heard = replace(STORIES[2], published_on=STORIES[0].published_on)
+    for letter in (PROSPECT, PUBLIC):
+        html = html_of(replace(letter, stories=(heard,)))
+        assert 'class="src said"' in html
+        assert "1 to 5 March, 9 March" in seen(html)
 
 
 def test_a_logo_is_a_picture_with_the_firms_name() -> None:
