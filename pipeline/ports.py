@@ -139,13 +139,6 @@ class Workspace(Protocol):
         """
         ...
 
-    def write_output(self, relative: str, data: bytes) -> Path:
-        """Write output/RELATIVE atomically and return its path.
-
-        Raises: Down when the disk is full
-        """
-        ...
-
 
 # ── the store ────────────────────────────────────────────────────────────────────────────
 
@@ -160,10 +153,6 @@ class CatalogTable(Protocol):
 
         Shape: how many were new, changed, renamed, returned, retired
         """
-        ...
-
-    def account_ids(self) -> Mapping[str, int]:
-        """Every account's id by key, retired ones too."""
         ...
 
 
@@ -185,8 +174,6 @@ class NewsTable(Protocol):
     def add_items(self, source_id: int, new: Sequence[NewItem], now: datetime) -> Sequence[int]:
         """New and changed items in one go; returns their ids."""
         ...
-
-    def source_history(self, key: str, limit: int = 20) -> Sequence[Mapping[str, Any]]: ...
 
     def trim_history(self, before: datetime) -> int:
         """Forget lines of history older than this; how many."""
@@ -367,10 +354,6 @@ class PeopleTable(Protocol):
         Shape: story (public id) and title, or service (key); through (letter, forward, call
                …), issue (ref or ""), state (of the delivery, or ""), at
         """
-        ...
-
-    def told_of(self, story_ids: Sequence[int]) -> Mapping[int, frozenset[int]]:
-        """story id → ids of the contacts who were told of it (or soon will be)."""
         ...
 
 

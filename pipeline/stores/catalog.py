@@ -79,10 +79,6 @@ class SqlCatalog:
         found = self._connection.scalar(sa.select(meta.c.value).where(meta.c.name == DIGEST))
         return found or ""
 
-    def account_ids(self) -> Mapping[str, int]:
-        """Every account's id by key, retired ones too."""
-        return self._ids(accounts)
-
     def adopt(self, catalog: Catalog, now: datetime) -> Mapping[str, int]:
         """Bring rows in line with the files in one go.
 

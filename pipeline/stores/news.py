@@ -92,17 +92,6 @@ class SqlNews:
         rows = [_row(source_id, item, now) for item in new]
         return list(self._connection.execute(upsert.returning(items.c.id), rows).scalars())
 
-    def source_history(self, key: str, limit: int = 20) -> Sequence[Mapping[str, Any]]:
-        """The latest rounds of one source, the last first: at, outcome, reason, detail, …"""
-        rows = self._connection.execute(
-            sa.select(fetches.c.at, *(fetches.c[name] for name in _OUTCOME))
-            .join(sources, sources.c.id == fetches.c.source_id)
-            .where(sources.c.key == key)
-            .order_by(fetches.c.id.desc())
-            .limit(limit)
-        ).mappings()
-        return [dict(row) for row in rows]
-
     def trim_history(self, before: datetime) -> int:
         """Forget lines of history older than this; how many."""
         return self._connection.execute(sa.delete(fetches).where(fetches.c.at < before)).rowcount

@@ -334,10 +334,6 @@ class SqlPeople:
             for row in rows
         )
 
-    def told_of(self, story_ids: Sequence[int]) -> Mapping[int, frozenset[int]]:
-        """story id → ids of the contacts who were told of it (or soon will be)."""
-        return standing.told_contacts(self._connection, story_ids)
-
     def _hash_of(self, contact_id: int) -> str:
         found = self._connection.scalar(
             sa.select(contacts.c.address_hash).where(contacts.c.id == contact_id)

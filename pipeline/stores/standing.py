@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -185,24 +185,3 @@ def _root(story_id: int, into: Mapping[int, int]) -> int:
     while (story_id := into.get(story_id, story_id)) not in seen:
         seen.add(story_id)
     return story_id
-
-
-def told_contacts(
-    connection: sa.Connection, story_ids: Iterable[int]
-) -> Mapping[int, frozenset[int]]:
-    """story id → contacts who were told of it, or of a story merged into it."""
-    asked = {story_id: {story_id} for story_id in story_ids}
-    for merged, root in merged_stories(connection).items():
-        if root in asked:
-            asked[root].add(merged)
-    heard: dict[int, set[int]] = defaultdict(set)
-    rows = connection.execute(
-        sa.select(told.c.story_id, told.c.contact_id)
-        .select_from(told.outerjoin(deliveries, deliveries.c.id == told.c.delivery_id))
-        .where(told.c.story_id.in_({i for ids in asked.values() for i in ids}), TELLS)
-    )
-    for story_id, contact_id in rows:
-        heard[story_id].add(contact_id)
-    return {
-        story_id: frozenset().union(*(heard[i] for i in same)) for story_id, same in asked.items()
-    }

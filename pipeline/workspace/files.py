@@ -13,7 +13,6 @@ from pipeline.rules.catalog import Complaint, Place, Unread, check, suggestion
 from pipeline.workspace.document import Document, parse_yaml
 from pipeline.workspace.document import Path as Keys
 from pipeline.workspace.fields import is_key
-from pipeline.workspace.output import write_whole
 from pipeline.workspace.reading import Reading, read
 from pipeline.workspace.shapes import AccountsShape, ConstellationShape, FeedsShape, FirmShape
 from pipeline.workspace.table import parse_table
@@ -65,18 +64,6 @@ class FileWorkspace:
             return path.read_text("utf-8")
         except UnicodeDecodeError as error:
             raise BadInput(f"templates/{name} is not UTF-8 text.", "Save it as UTF-8.") from error
-
-    def write_output(self, relative: str, data: bytes) -> Path:
-        """Write output/RELATIVE atomically and return its path.
-
-        Raises: Down when the disk is full; BadInput for a path that leads out of output/
-        """
-        folder = (self.root / "output").resolve()
-        path = (folder / relative).resolve()
-        if path == folder or not path.is_relative_to(folder):
-            raise BadInput(f"{relative!r} does not lie in output/.")
-        write_whole(path, data)
-        return path
 
 
 def require_workspace(root: Path) -> None:

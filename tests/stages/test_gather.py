@@ -120,10 +120,9 @@ def test_entries_become_items(scene: Scene, world: World) -> None:
     assert a.text == "Text of a"
     assert (a.seen_at, a.dated, a.story_id) == (NOW, True, None)
     assert scene.seen == [(1, 1, "sources")]
-    with scene.store.read() as tables:
-        (line,) = tables.news.source_history("wire")
-    assert (line["outcome"], line["status"], line["new"]) == ("fetched", 200, 2)
-    assert line["elapsed_s"] > 0
+    ((line,),) = dump(scene.store, schema.fetches)
+    assert (line.outcome, line.status, line.new) == ("fetched", 200, 2)
+    assert line.elapsed_s > 0
 
 
 def test_atom_json_and_a_page_of_one_world(scene: Scene, world: World) -> None:

@@ -103,7 +103,7 @@ def test_quiet_hours_survive(store: SqlStore, quiet: Quiet) -> None:
     assert source(store).quiet == quiet
 
 
-def test_history_is_told_the_last_first_and_forgotten_in_time(store: SqlStore) -> None:
+def test_the_history_of_a_source_is_kept_and_forgotten_in_time(store: SqlStore) -> None:
     adopt(store)
     for n in range(5):
         with store.write() as tables:
@@ -114,16 +114,15 @@ def test_history_is_told_the_last_first_and_forgotten_in_time(store: SqlStore) -
             )
     with store.write() as tables:
         tables.news.record_fetch(source(store, "harbour-news"), NOW, {"outcome": "unchanged"})
-    with store.read() as tables:
-        told = tables.news.source_history("coast-wire", limit=3)
-        assert [line["entries"] for line in told] == [4, 3, 2]
-        assert told[0]["at"] == NOW + 4 * HOUR
-        assert tables.news.source_history("no-such-source") == []
+    (lines,) = dump(store, schema.fetches)
+    assert [(line.outcome, line.entries) for line in lines[-2:]] == [
+        ("fetched", 4), ("unchanged", 0),
+    ]  # fmt: skip
+    assert lines[-2].at == NOW + 4 * HOUR
     with store.write() as tables:
         assert tables.news.trim_history(NOW + 2 * HOUR) == 3
-    with store.read() as tables:
-        assert len(tables.news.source_history("coast-wire")) == 3
-        assert tables.news.source_history("harbour-news") == []
+    (left,) = dump(store, schema.fetches)
+    assert left == lines[2:5]
 
 
 def test_items_are_known_after_they_were_added(store: SqlStore) -> None:

@@ -8,16 +8,6 @@ from datetime import datetime, timedelta
 
 from pipeline.model.letters import DeliveryState, Heard, IssueState, SendOutcome
 
-#: What we may do ourselves. A state that is missing here is never left by our own hand.
-MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
-    "planned": frozenset({"claimed", "withheld"}),
-    "claimed": frozenset({"claimed", "attempting", "withheld"}),
-    "attempting": frozenset({"accepted", "refused", "deferred", "unknown", "planned"}),
-    "deferred": frozenset({"claimed", "withheld", "planned"}),
-    "withheld": frozenset({"planned"}),
-    "unknown": frozenset({"planned"}),  # only a person, or a newsletter whose policy says so
-}
-
 #: From the least that is known of a copy to the most. News only ever moves a copy up.
 _KNOWN: Mapping[DeliveryState, int] = {
     "withheld": 0,
@@ -51,11 +41,6 @@ PAUSES = (
     timedelta(hours=4),
 )
 LONGEST_PAUSE = timedelta(hours=24)
-
-
-def may_move(before: DeliveryState, after: DeliveryState) -> bool:
-    """Whether we may move a copy so by our own hand."""
-    return after in MOVES.get(before, frozenset())
 
 
 def hear(state: DeliveryState, news: Heard) -> DeliveryState:

@@ -47,7 +47,6 @@ _FIELD = re.compile(r"\s*([a-z_]+)\s*(?:\|\s*([^{}|\r\n\ue000-\uf8ff]*?)\s*)?", 
 _LOOKS_LIKE_A_FIELD = re.compile(
     r"\{\{[^{}]*\}\}|\{%.*?%\}|\{#.*?#\}|\{\{|\}\}|\{%|%\}|\{#|#\}|\{\s*\w+\s*\}", re.DOTALL
 )
-_MARK = re.compile(r"\ue000([a-z_]+)\|([^\ue000\ue001]*)\ue001")
 _PIECE = re.compile(
     r"\ue000(?P<field>[a-z_]+)\|(?P<default>[^\ue000\ue001]*)\ue001"
     r"|(?:<!--)?\ue002(?P<given>[a-z_]+)\ue003(?:-->)?(?P<shown>.*?)(?:<!--)?\ue004(?:-->)?"

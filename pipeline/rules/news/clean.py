@@ -9,7 +9,7 @@ from collections import Counter
 import nh3
 
 from pipeline.model.news import CleanHtml
-from pipeline.rules.news.address import absolute, host_of
+from pipeline.rules.news.address import absolute
 
 MAX_CHARS = 200_000  #: of one entry's HTML; what lies beyond is cut off
 MAX_DEPTH = 250  #: nested tags; deeper markup costs quadratic time and is read as text
@@ -120,11 +120,6 @@ def shorten(text: str, limit: int) -> str:
     head = text[: limit - 1]
     cut = head.rsplit(" ", 1)[0] if " " in head[limit // 2 :] else head
     return cut.rstrip(" ,;:.–—-") + "…"
-
-
-def host_label(url: str) -> str:
-    """The host of an address as people say it, without www."""
-    return host_of(url).removeprefix("www.")
 
 
 def _as_space(match: re.Match[str]) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.model.letters import DeliveryState, Heard
 from pipeline.rules.letters import ledger
-from pipeline.rules.letters.ledger import finish, hear, may_move, settle
+from pipeline.rules.letters.ledger import finish, hear, settle
 
 NOW = datetime(2027, 3, 8, 9, 0, tzinfo=UTC)
 STATES: tuple[DeliveryState, ...] = get_args(DeliveryState)
@@ -60,23 +60,6 @@ def test_proof_of_arrival_counts_whatever_we_believed(
 
 def test_a_doubt_is_settled_by_news_and_never_by_us() -> None:
     assert hear("unknown", "accepted") == "accepted"
-    assert not any(may_move("unknown", state) for state in ("claimed", "attempting"))
-
-
-@pytest.mark.parametrize("final", ["accepted", "refused", "delivered", "bounced", "complained"])
-def test_what_is_settled_we_never_move(final: DeliveryState) -> None:
-    assert not any(may_move(final, state) for state in STATES)
-
-
-def test_nothing_leaves_without_being_claimed_and_marked() -> None:
-    out = {"accepted", "refused", "deferred", "unknown"}
-    assert {before for before in STATES for to in out if may_move(before, to)} == {"attempting"}
-    assert {before for before in STATES if may_move(before, "attempting")} == {"claimed"}
-
-
-@pytest.mark.parametrize("state", sorted(ledger.UNSENT | {"claimed"}))
-def test_what_has_not_begun_to_leave_can_be_taken_back(state: DeliveryState) -> None:
-    assert state == "withheld" or may_move(state, "withheld")
 
 
 # ── attempts ─────────────────────────────────────────────────────────────────────────────
