@@ -25,6 +25,7 @@ __all__ = [
     "render", "self_contained",
 ]  # fmt: skip
 MAX_HTML = 95_000  #: bytes for the longest recipient; Gmail clips at about 102 KB
+MAX_FORM = 1_000  #: characters of a sentence with parts to fill in
 PUBLIC_CSS, BRAND_CSS = "../static/public.css", "../static/brand.css"
 
 _HTML: Mapping[EditionKind, str] = {
@@ -41,6 +42,7 @@ _TEXT: Mapping[EditionKind, str] = {
 }
 _COMMENT = re.compile("<!--.*?-->", re.DOTALL)
 _KEPT_COMMENT = re.compile("<!--(?:\\[if |<!\\[endif|[\ue002\ue004])")  # conditional, or a mark
+_PART = re.compile(r"\{([a-z_]+)\}")
 _STYLESHEET = re.compile(r'<link rel="stylesheet" href="([^"]+)">')
 
 
@@ -236,7 +238,7 @@ def _html_filters(letter: Letter, fields: Fields) -> sandbox.Filters:
         "prose": prose,
         "sentence": lambda text: markdown.to_inline(text, language=lang, write=fields.in_html),
         "bind": lambda text: markdown.bound(text, lang),
-        "say": lambda form, **parts: escape(form).format(**parts),
+        "say": lambda form, **parts: Markup(_filled_in(escape(form), parts, escape)),  # noqa: S704
         "unbroken": lambda text: escape(text).replace(" ", "\u00a0"),
     }
 
@@ -267,7 +269,7 @@ def _text_filters(letter: Letter, fields: Fields) -> sandbox.Filters:
         "ruled": lambda sign: sign * merge.WIDTH,
         "centred": lambda sign: sign.center(merge.WIDTH).rstrip(),
         "ends": lambda left, right: _two_ends(left, right),
-        "say": lambda form, **parts: form.format(**parts),
+        "say": lambda form, **parts: _filled_in(form, parts, str),
         "bind": lambda text: markdown.bind(text, letter.language),
         "source": source,
         "person": person,
@@ -289,6 +291,16 @@ def _common_filters(letter: Letter) -> dict[str, Callable[..., Any]]:
         "short_name": _short_name,
         "digits": lambda phone: re.sub(r"[^0-9+]", "", phone),
     }
+
+
+def _filled_in(form: str, parts: Mapping[str, Any], write: Callable[[Any], str]) -> str:
+    """A form with its named parts, and no more than that.
+
+    `str.format` would follow attributes out of the sandbox, and pad to any width.
+    """
+    if len(form) > MAX_FORM:
+        raise ValueError(f"a form of more than {MAX_FORM} characters")
+    return _PART.sub(lambda hit: str(write(parts[hit[1]])), str(form))
 
 
 def _when(letter: Letter, story: LetterStory) -> str:

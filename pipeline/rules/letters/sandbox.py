@@ -24,6 +24,7 @@ from pipeline.errors import BadInput, Mistake
 
 MAX_STEPS = 50_000  #: loop rounds and calls in one rendering
 MAX_CHARS = 2_000_000  #: in any piece that a template builds
+MAX_PART = 1_000  #: in what a filter of ours is given besides its text
 MAX_LOOPS = 5  #: one inside the other
 MAX_SOURCE = 200_000  #: characters of one template
 
@@ -41,6 +42,8 @@ _STRING_METHODS = frozenset({
     "lstrip", "partition", "removeprefix", "removesuffix", "rpartition", "rstrip", "split",
     "splitlines", "startswith", "strip", "title", "upper",
 })  # fmt: skip
+#: Their methods can make a gigabyte of nothing: `(5).to_bytes(10**9)`.
+_PLAIN = (str, bytes, int, float, list, tuple, dict)
 _PATIENCE = "A letter is simpler than that: take loops and calls out of the template."
 
 
@@ -182,9 +185,11 @@ class _Letters(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         _RUN.get().spend()
-        owner = getattr(__obj, "__self__", None)
-        if isinstance(owner, (str, bytes)) and __obj.__name__ not in _STRING_METHODS:
-            raise SecurityError(f"“.{__obj.__name__}()” is not for templates")
+        owner, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
+        of_text = isinstance(owner, str) and name in _STRING_METHODS
+        # `.format` comes in a wrapper of Jinja's that knows no owner and no width too great
+        if name in ("format", "format_map") or (isinstance(owner, _PLAIN) and not of_text):
+            raise SecurityError(f"“.{name}()” is not for templates")
         return super().call(__context, __obj, *args, **kwargs)
 
 
@@ -275,6 +280,9 @@ def _late(name: str) -> Callable[..., Any]:
     def shape(value: Any, *args: Any, **kwargs: Any) -> Any:
         run = _RUN.get()
         run.spend()
+        # an indent stands on every line, a class on every paragraph, a part wherever it is named
+        if any(isinstance(it, str) and len(it) > MAX_PART for it in (*args, *kwargs.values())):
+            raise SecurityError(f"|{name} is given a text that is too long")
         return run.filters[name](value, *args, **kwargs)
 
     return shape

@@ -383,3 +383,15 @@ class _Balance(HTMLParser):
 @pytest.mark.parametrize("values", [VALUES, NOBODY], ids=["named", "nobody"])
 def test_tags_are_balanced(kind: EditionKind, values: dict[str, str]) -> None:
     assert _Balance(html_of(EDITIONS[kind], values)).open == []
+
+
+@pytest.mark.parametrize("name", ["letter.html.j2", "letter.txt.j2"])
+@pytest.mark.parametrize(
+    "form",
+    ["{x.__class__}", "{x.__globals__[re].enum.sys.modules[os].environ}", "{x:>9999}", "{x!r}"],
+)
+def test_a_form_is_filled_with_parts_and_follows_no_attribute(name: str, form: str) -> None:
+    """`str.format` read the environment, with our secrets in it, past the sandbox."""
+    forms = {**TEMPLATES, name: f"{{{{ '{form}'|say(x=words.people) }}}}"}
+    made = render(PROSPECT, forms)
+    assert form in (made.text if ".txt" in name else made.html).replace("&gt;", ">")

@@ -97,6 +97,7 @@ def test_a_template_that_is_missing() -> None:
         "{{ namespace() }}", "{{ dict() }}", "{{ thing.items.__len__() }}",
         "{{ thing|attr('__class__') }}", "{{ thing.items|map('upper') }}",
         "{% set thing.name = 'x' %}", "{{ thing.items.append(1) }}",
+        "{{ '{0.__class__}'.format(thing) }}", "{{ ('{0.__class__}'|e).format(thing) }}",
     ],
 )  # fmt: skip
 def test_secrets_are_out_of_reach(source: str) -> None:
@@ -112,6 +113,8 @@ def test_secrets_are_out_of_reach(source: str) -> None:
         "{{ 'x'.zfill(1000000000) }}", "{{ '{:>1000000000}'.format(1) }}",
         "{{ 'x'|center(1000000000) }}", "{{ 'x'|indent(1000000000) }}",
         "{{ '%9999999d'|format(1) }}",
+        "{{ (5).to_bytes(1000000000, 'big')|length }}", "{{ ('{:>1000000000}'|e).format(1) }}",
+        "{% set x %}{{ long }}{{ long }}{% endset %}{{ 'x'|shout(x) }}",
         "{{ 'x'.expandtabs(1000000000) }}", "{{ 'x'.replace('x', 'y') }}",
         "{{ 'a'|replace('', long) }}",
         "{{ thing.name ~ thing.name }}", "{{ long.join(long) }}", "{{ long|join(long) }}",
