@@ -226,6 +226,13 @@ class Catalog:
     def account(self, key: str) -> Account | None:
         return next((a for c in self.constellations for a in c.accounts if a.key == key), None)
 
+    def is_approver(self, actor: str, constellation: Constellation) -> bool:
+        """Whether who acts is the constellation's approver, by key, name or address."""
+        approver = self.staff(constellation.approver)
+        names = [constellation.approver]
+        names += [approver.name, approver.address] if approver else []
+        return actor.casefold() in map(str.casefold, names)
+
     def owner_of(self, constellation: Constellation, account: Account) -> str:
         """Staff key of who sells to this account."""
         return account.owner or constellation.expert

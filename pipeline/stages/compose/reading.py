@@ -80,12 +80,8 @@ def newsletter_of(ports: Ports, issue: Issue) -> tuple[Constellation, Newsletter
 
 
 def is_approver(ports: Ports, constellation: Constellation) -> bool:
-    """Whether who acts is the constellation's approver, by key, name or address."""
-    approver = ports.catalog.staff(constellation.approver)
-    names = {constellation.approver}
-    if approver is not None:
-        names |= {approver.name, approver.address}
-    return ports.actor.casefold() in {name.casefold() for name in names}
+    """Whether who acts is the constellation's approver."""
+    return ports.catalog.is_approver(ports.actor, constellation)
 
 
 def read_draft(ports: Ports, tables: Tables, issue: Issue) -> Draft:

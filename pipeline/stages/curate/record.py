@@ -41,17 +41,12 @@ def open_issue(ports: Ports, tables: Tables, ref: str) -> Issue:
     Raises: NotFound; Conflict when it is out, approved, or past its cut-off
     """
     issue = tables.letters.find_issue(ref)
-    locked = why_locked(issue, ports.clock.now(), by_approver=_is_approver(ports, issue))
+    constellation = constellation_of(ports, issue.constellation_key)
+    by_approver = ports.catalog.is_approver(ports.actor, constellation)
+    locked = why_locked(issue, ports.clock.now(), by_approver=by_approver)
     if locked:
         raise Conflict(*locked)
     return issue
-
-
-def _is_approver(ports: Ports, issue: Issue) -> bool:
-    key = constellation_of(ports, issue.constellation_key).approver
-    approver = ports.catalog.staff(key)
-    names = {key, approver.name, approver.address} if approver else {key}
-    return ports.actor.casefold() in {name.casefold() for name in names}
 
 
 def story_of(tables: Tables, ref: str) -> Story:
