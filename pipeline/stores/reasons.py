@@ -57,6 +57,7 @@ class SqlReasons:
                 told.c.through,
                 contacts.c.first_name,
                 contacts.c.last_name,
+                contacts.c.address,
                 contacts.c.public_id.label("contact"),
                 schema.accounts.c.name.label("account"),
                 _REF.label("issue_ref"),

@@ -344,7 +344,7 @@ def test_the_file_shows_the_issue_and_the_ranked_pool(room: Newsroom) -> None:
         "Coast Wire · 5 March 2027 · deal · https://coastwire.example/high",
         "Blue Strait (Meridian Timing, whom they buy from today, is named in the headline)",
         "Also told by Harbour News",
-        "Score 8.0: names an account +8.0",
+        "Score 8.0: names an account 8.0",
     ):
         assert said in high
     assert [(k.handle, k.noted) for k in file.known] == [(kept[:8], False), (noted[:8], True)]

@@ -60,6 +60,19 @@ def send(scene: Scene) -> None:
     deliver(scene.ports)
 
 
+def test_who_gave_no_name_is_told_of_by_address(scene: Scene) -> None:
+    story = told_by_two_sources(scene)
+    scene.person("desk", "blue-strait", first_name="", last_name="")
+    scene.story("Quay 1 opens")
+    scene.story("Quay 2 opens")
+    scene.open()
+    curate.keep(scene.acting("eva"), REF, story)
+    scene.finish()
+    send(scene)
+    said = whats(explain_story(scene.ports, story[:8]))
+    assert "desk@blue-strait.example of Blue Strait, in ferry-weekly/1" in said
+
+
 def test_a_story_from_its_sources_answer_to_who_was_told(scene: Scene) -> None:
     story = told_by_two_sources(scene)
     scene.people()
@@ -96,7 +109,7 @@ def test_a_story_from_its_sources_answer_to_who_was_told(scene: Scene) -> None:
     assert why["In ferry-weekly/1"] == "the issue is sent"
     assert why["Dag Strand of Blue Strait, in ferry-weekly/1"] == "accepted"
     score = next(s for s in steps if s.what.startswith("In the pool of ferries"))
-    assert "+" in score.detail
+    assert "1.00  Northline is in the headline" in score.detail
     assert "Northline" in score.detail
     assert not any("Ada" in what for what in said)  # it is about them and has no own wording
 

@@ -73,7 +73,7 @@ def _guarded(story: Story, names: Mapping[str, str]) -> str:
 def _why(score: Score | None) -> str:
     if score is None:
         return "No longer in the pool"
-    parts = " · ".join(f"{part.why} {part.value:+.1f}" for part in score.parts)
+    parts = " · ".join(f"{part.why} {part.value:.1f}" for part in score.parts)
     return f"Score {score.total:.1f}" + (f": {parts}" if parts else "")
 
 

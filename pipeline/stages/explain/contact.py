@@ -58,7 +58,7 @@ def _bases(tables: Tables, contact: Contact) -> Iterator[Step]:
 def _standing(tables: Tables, contact: Contact) -> Iterator[Step]:
     rows = tables.reasons.standing_of(contact.id)
     for row in rows:
-        ended = f"ended {row['ended_at']:%Y-%m-%d %H:%M}" if row["ended_at"] else ""
+        ended = f"ended {row['ended_at']:%Y-%m-%d %H:%M} UTC" if row["ended_at"] else ""
         yield Step(row["at"], f"{row['what'].capitalize()}: {row['detail']}", ended)
     if not rows:
         yield Step(None, "Nothing keeps letters from them: no suppression, pause or hold")
@@ -86,7 +86,7 @@ def _deliveries(tables: Tables, contact: Contact) -> Iterator[Step]:
     for delivery in tables.deliveries.of_contact(contact.id):
         ref = refs.get(delivery.issue_id, "an issue")
         state = delivery.state.replace("_", " ")
-        yield Step(delivery.due_at, f"Copy of {ref}: {state}", delivery.reason)
+        yield Step(None, f"Copy of {ref}: {state}", delivery.reason)
         for at, event, detail in tables.deliveries.history(delivery.id):
             yield Step(at, f"Copy of {ref} became {event.replace('_', ' ')}", detail)
 

@@ -72,7 +72,9 @@ def _tellings(tables: Tables, story: Story) -> Iterator[Step]:
             )
         else:
             yield Step(None, f"{item['source_name']} answered; when exactly is no longer kept")
-        dated = f"{item['published_at']:%Y-%m-%d %H:%M}" if item["dated"] else "no date of its own"
+        dated = (
+            f"{item['published_at']:%Y-%m-%d %H:%M} UTC" if item["dated"] else "no date of its own"
+        )
         yield Step(
             item["seen_at"],
             f"{item['source_name']} told it: “{item['title']}”",
@@ -114,7 +116,7 @@ def _pools(tables: Tables, story: Story) -> Iterator[Step]:
 
 
 def _parts(parts: Iterable[Mapping[str, Any]]) -> str:
-    return "\n".join(f"{part['value']:+.2f}  {part['why']}" for part in parts)
+    return "\n".join(f"{part['value']:.2f}  {part['why']}" for part in parts)
 
 
 def _operations(tables: Tables, story: Story) -> Iterator[Step]:
@@ -140,7 +142,8 @@ def _issues(tables: Tables, story: Story) -> Iterator[Step]:
 def _told(tables: Tables, story: Story) -> Iterator[Step]:
     told: Sequence[Mapping[str, Any]] = tables.reasons.told_of_story(story.id)
     for row in told:
-        name = f"{row['first_name']} {row['last_name']}".strip() or row["contact"][:8]
+        name = f"{row['first_name']} {row['last_name']}".strip() or row["address"]
+        name = name or row["contact"][:8]
         through = f"in {row['issue_ref']}" if row["issue_ref"] else f"by {row['through']}"
         state = (row["delivery_state"] or "").replace("_", " ")
         yield Step(row["at"], f"{name} of {row['account']}, {through}", state)

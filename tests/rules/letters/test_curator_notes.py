@@ -31,7 +31,7 @@ def test_news_shows_source_day_signals_reasons_and_other_tellings() -> None:
         "Touches Northline (named in the headline: “Northline”); "
         "Blue Strait (their rival Polar Link is named in the opening)",
         "Also told by A, B, C, D, E and 2 more",
-        "Score 7.2: names Northline +5.0",
+        "Score 7.2: names Northline 5.0",
     )
 
 
