@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,9 @@ def connect(
 
 
 def make_room(url: str) -> None:
-    """The folder that a SQLite file is to lie in.
+    """The folder that a SQLite file is to lie in, and the file, for its owner's eyes alone.
+
+    Everybody's address stands in it. What SQLite lays beside it has the file's own rights.
 
     Raises: BadInput, Down when the folder cannot be made
     """
@@ -73,6 +76,8 @@ def make_room(url: str) -> None:
         folder = Path(database.database).parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError, PermissionError):  # whoever opens it says so
+                os.close(os.open(database.database, os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
             raise Down(
                 f"The folder of the database cannot be made: {error.strerror}: {folder}",
@@ -212,7 +217,7 @@ def _postgres_rules(engine: sa.Engine, *, writes: bool, wait_ms: int) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
         connection.autocommit = True
-        connection.execute(f"SET lock_timeout = {wait_ms}")
+        connection.execute(f"SET lock_timeout = {max(1, wait_ms)}")  # 0 would be for ever
         connection.autocommit = False
 
     if not writes:

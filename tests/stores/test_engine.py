@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from pipeline.errors import AsterismError, BadInput, Conflict, Down
 from pipeline.model.log import Operation
 from pipeline.stores.engine import connect, make_room, transaction
+from pipeline.stores.migrate import migrate
 from pipeline.stores.schema import meta, operations
 from pipeline.stores.sql import SqlStore
 from tests.builders import NOW, SECRET
@@ -247,6 +249,18 @@ def test_a_folder_that_cannot_be_made_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "output").write_text("a file where a folder should be")
     with pytest.raises(Down, match="cannot be made"):
         make_room(f"sqlite:///{tmp_path}/output/deep/asterism.db")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights as POSIX has them")
+def test_a_database_is_for_its_owners_eyes_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/output/asterism.db"
+    migrate(url)
+    store = SqlStore(url, SECRET)
+    with store.write() as tables:
+        tables.catalog.digest()
+        rights = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.glob("output/*")}
+    store.close()
+    assert set(rights.values()) == {0}, rights
 
 
 # ── PostgreSQL ───────────────────────────────────────────────────────────────────────────
