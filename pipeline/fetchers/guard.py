@@ -69,7 +69,7 @@ class Guard:
         if found is None:
             raise Blocked("The address is not a plain http or https address.")
         if found.port not in self._ports and ALL_PORTS not in self._ports:
-            raise Blocked(f"Port {found.port} is not one that may be asked.")
+            raise Blocked(f"Port {found.port} may not be asked; ASTERISM_ALLOW_PORTS allows more.")
         if found.ip is not None:
             self.check(found.ip)
         return found
@@ -77,7 +77,7 @@ class Guard:
     def check(self, ip: IpAddress) -> None:
         """Raises: Blocked for an address inside a network, or of no public use."""
         if not self._passes(ip):
-            raise Blocked("The address lies inside a network that is not to be asked.")
+            raise Blocked("The address is no public one; ASTERISM_ALLOW_NETWORKS may allow it.")
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """IP addresses of a name, all of them checked.
