@@ -261,7 +261,7 @@ def _issue(
         why = f" ({issue.reason})" if issue.reason else ""
         yield Next(
             f"{name} is stopped{why}; approved again, it goes on.",
-            f"asterism issue approve {issue.ref}",
+            _approve(ports, issue),
         )
     elif not newsletter.stories:
         yield Next(
@@ -270,14 +270,22 @@ def _issue(
         )
     elif newsletter.written < newsletter.stories:
         until = moment_in_words(issue.cut_off_at, newsletter.zone)
+        so_long = f"write until {until}"
+        if issue.cut_off_at <= found.at:
+            so_long = f"the cut-off was on {until}, so only the approver still writes"
         yield Next(
             f"{name}: {newsletter.written} of {newsletter.stories} stories have our take; "
-            f"write until {until}.",
+            f"{so_long}.",
             f"asterism curate export {issue.ref}",
         )
     else:
-        yield Next(_approval(ports, found, newsletter, issue, name),
-                   f"asterism issue approve {issue.ref}")  # fmt: skip
+        yield Next(_approval(ports, found, newsletter, issue, name), _approve(ports, issue))
+
+
+def _approve(ports: Ports, issue: Issue) -> str:
+    constellation = ports.catalog.constellation(issue.constellation_key)
+    acting = f"--as {constellation.approver} " if constellation else ""
+    return f"asterism {acting}issue approve {issue.ref}"
 
 
 def _approval(
@@ -299,10 +307,11 @@ def _people(found: Status) -> Iterator[Next]:
     if not contacts:
         yield Next("Nobody is there to write to yet.", "asterism people import FILE")
     elif without:
-        are = "1 contact has" if without == 1 else f"{without} contacts have"
+        who = "1 contact has no recorded basis and gets no letters; import it"
+        if without > 1:
+            who = f"{without} contacts have no recorded basis and get no letters; import them"
         yield Next(
-            f"{are} no recorded basis and get no letters; import them with a basis, its source "
-            "and date.",
+            f"{who} with a basis, its source and date.",
             "asterism people import FILE",
         )
 
@@ -316,7 +325,8 @@ def _ill_sources(found: Status) -> Iterator[Next]:
         elif source.health == "failing":
             times = f"{source.failures} times in a row" if source.failures > 1 else "last time"
             yield Next(
-                f"{source.name} failed {times}: {source.detail.rstrip('.')}.",
+                f"{source.name} failed {times}: {source.detail.rstrip('.')}. "
+                "If that stays so, mend its url in feeds.yaml.",
                 f"asterism gather {source.key} --force",
             )
 

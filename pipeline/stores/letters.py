@@ -126,7 +126,7 @@ class SqlLetters:
             raise NotFound(
                 f"There is no issue “{ref}”.",
                 "Name it as newsletter/number, such as weekly/12, or give only the newsletter "
-                "for its latest one; `asterism status` lists them.",
+                "for its latest one; `asterism issue list` lists them.",
             )
         return named
 

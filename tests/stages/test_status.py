@@ -114,7 +114,7 @@ def test_an_issue_is_followed_from_its_opening_to_its_end(scene: Scene) -> None:
     found = status(scene.ports)
     assert (found.newsletters[0].stories, found.newsletters[0].written) == (3, 3)
     assert "the approval by Liv Haugen is due on Thursday 11 March 2027, 03:30" in sentences(found)
-    assert commands(found) == ["asterism issue approve ferry-weekly/1"]
+    assert commands(found) == ["asterism --as liv issue approve ferry-weekly/1"]
 
     approve(scene.acting("liv"), REF)
     found = status(scene.ports)
@@ -147,6 +147,19 @@ def test_an_issue_without_stories_says_so(scene: Scene) -> None:
     assert "Between Quays 1 has no stories yet" in sentences(found)
 
 
+def test_after_the_cut_off_nobody_is_told_to_write_until_then(scene: Scene) -> None:
+    asked(scene)
+    scene.people()
+    scene.story("Quay 1 opens an hour earlier")
+    scene.open()
+    assert "write until" in sentences(status(scene.ports))
+    scene.at(scene.issue().cut_off_at)
+    told = sentences(status(scene.ports))
+    assert "write until" not in told
+    assert "the cut-off was on Wednesday 10 March 2027" in told
+    assert "only the approver still writes" in told
+
+
 def test_an_approval_that_is_late_is_told_as_late(scene: Scene) -> None:
     asked(scene)
     scene.people()
@@ -174,7 +187,7 @@ def test_people_without_a_basis_are_counted_and_told(scene: Scene) -> None:
         tables.people.suppress(tables.people.find("bo@northline.example").id, "*", "left", NOW)
     found = status(scene.ports)
     assert found.people == {"contacts": 2, "without_basis": 1, "invalid": 0, "suppressed": 1}
-    assert "1 contact has no recorded basis" in sentences(found)
+    assert "1 contact has no recorded basis and gets no letters" in sentences(found)
 
 
 def test_a_rhythm_that_has_ended_has_no_beat(scene: Scene) -> None:

@@ -30,7 +30,7 @@ def why_locked(issue: Issue, now: datetime, *, by_approver: bool) -> tuple[str, 
     if now >= issue.cut_off_at and not by_approver:
         return (
             f"The cut-off of issue {issue.ref} has passed; only its approver changes it now.",
-            "Ask the approver, or keep the story for the next issue.",
+            "Ask the approver, who acts with `--as`, or keep the story for the next issue.",
         )
     return None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from pipeline.errors import BadInput, Conflict
 from pipeline.model.letters import Arithmetic, Finding, Issue, Snippet, Verdict
@@ -14,6 +13,7 @@ from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.audience import arithmetic
 from pipeline.rules.letters.content_lock import why_locked
 from pipeline.rules.letters.curated import HEAD_LABELS, tidy_field
+from pipeline.rules.letters.curator_notes import moment_in_words
 from pipeline.rules.letters.wall import numbered
 from pipeline.stages.compose.planning import check, make_plan, render_all
 from pipeline.stages.compose.reading import (
@@ -111,18 +111,20 @@ def _next_step(ports: Ports, draft: Draft, findings: tuple[Finding, ...]) -> str
     blocking = sum(finding.blocks for finding in findings)
     if blocking:
         things = "one thing is" if blocking == 1 else f"{blocking} things are"
-        return f"Before it can be approved, {things} to be mended; see what lint found."
-    approver = draft.material.staff(draft.material.constellation.approver).name
+        return f"Before it can be approved, {things} to be mended: the lines with ✗."
+    key = draft.material.constellation.approver
+    approver = draft.material.staff(key).name
     deadline = _local(ports, issue, issue.deadline_at)
     if now > issue.deadline_at:
         return f"Ready, and late: approval was due on {deadline}. {approver} can still approve it."
-    return f"Ready. {approver} approves it until {deadline}: `asterism issue approve {issue.ref}`."
+    command = f"asterism --as {key} issue approve {issue.ref}"
+    return f"Ready. {approver} approves it by {deadline}: `{command}`."
 
 
 def _local(ports: Ports, issue: Issue, at: datetime) -> str:
     newsletter = ports.catalog.newsletter(issue.newsletter_key)
     zone = newsletter.rhythm.zone if newsletter else "UTC"
-    return f"{at.astimezone(ZoneInfo(zone)):%A %Y-%m-%d at %H:%M} ({zone})"
+    return f"{moment_in_words(at, zone)} ({zone})"
 
 
 def edit(ports: Ports, ref: str, changes: Mapping[str, str], revision: int | None = None) -> Issue:

@@ -52,7 +52,7 @@ def test_what_an_open_issue_shows_is_what_approval_freezes(scene):
     assert {v.contact_id: v.reason for v in seen.verdicts} == {
         v.contact_id: v.reason for v in frozen.verdicts
     }
-    assert "goes out on Thursday 2027-03-11 at 07:30 (Europe/Oslo)" in frozen.next_step
+    assert "goes out on Thursday 11 March 2027, 07:30 (Europe/Oslo)" in frozen.next_step
 
 
 def test_approving_twice_is_harmless(scene):

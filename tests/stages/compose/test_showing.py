@@ -39,8 +39,8 @@ def test_a_finished_draft_says_who_approves_and_until_when(scene):
     view = show(scene.ports, REF)
     assert not view.blocked
     assert view.next_step == (
-        "Ready. Liv Haugen approves it until Thursday 2027-03-11 at 03:30 (Europe/Oslo): "
-        "`asterism issue approve ferry-weekly/1`."
+        "Ready. Liv Haugen approves it by Thursday 11 March 2027, 03:30 (Europe/Oslo): "
+        "`asterism --as liv issue approve ferry-weekly/1`."
     )
     assert dict(view.arithmetic.by_kind) == {"prospect": 3, "customer": 1}
     assert view.arithmetic.sales == 2
