@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+WAIT_S = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -50,6 +52,11 @@ SETTINGS: tuple[Setting, ...] = (
         "pretend that it is this instant (ISO 8601 with offset), for rehearsals; "
         "empty means the real clock",
     ),
+    Setting(
+        "ASTERISM_WAIT",
+        f"{WAIT_S:g}",
+        "how many seconds a command waits while another program writes to the database",
+    ),
     Setting("ASTERISM_ACTOR", "the system's user", "who acts; `--as` wins"),
     Setting("NO_COLOR", "", "any value: no colour"),
 )
@@ -65,6 +72,7 @@ class Settings:
     allow_networks: tuple[str, ...] = ()
     allow_ports: tuple[int, ...] = (80, 443)
     now: datetime | None = None
+    wait_s: float = WAIT_S  #: how long a writer waits for another one
     actor: str = ""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -12,10 +13,11 @@ from pipeline import __version__
 from pipeline.cli import curate, desk, issue, news, people, reasons
 from pipeline.cli import workspace as files
 from pipeline.cli.session import Ordered, Session
-from pipeline.cli.show import fault
-from pipeline.errors import AsterismError
+from pipeline.cli.show import fault, no_color
+from pipeline.errors import AsterismError, Down
 
 INTERRUPTED = 130
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @click.group(cls=Ordered, context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,7 +37,7 @@ def asterism(ctx: click.Context, workspace: Path | None, actor: str) -> None:
     A first round: init, check, gather, stories, issue open, curate export, curate import,
     issue preview, issue approve, deliver.
     """
-    if os.environ.get("NO_COLOR"):
+    if no_color():
         ctx.color = False
     folder = workspace or Path(os.environ.get("ASTERISM_WORKSPACE", "."))
     ctx.obj = Session(folder, actor)
@@ -53,15 +55,23 @@ def main() -> None:
     except AsterismError as error:
         fault(str(error))
         code = error.exit_code
-    except click.Abort:
-        code = INTERRUPTED
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         fault("Stopped.")
         code = INTERRUPTED
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except BrokenPipeError:  # the reader of our output has gone, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        fault(f"There is no room left for what this command says: {error.strerror}.")
+        _say_no_more()
+        code = Down.exit_code
+    except SystemExit:  # click: the reader of our output has gone, such as `head`
         code = 0
     sys.exit(code)
+
+
+def _say_no_more() -> None:
+    """What still waits to be printed is lost; it must not fail once more at the very end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.session import Ordered, Session, json_option, pass_session
-from pipeline.cli.show import as_json, say
+from pipeline.cli.show import as_json, save, say
 from pipeline.errors import BadInput, Conflict, Mistake
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ def export(session: Session, issue: str, output: str, overwrite: bool) -> None:
         click.echo(text, nl=False)
         return
     path = Path(output or f"{issue.replace('/', '-')}.md")
-    if path.exists() and not overwrite:
+    if path.is_file() and not overwrite:
         raise Conflict(
             f"{path} is there already.",
             "It may hold words of yours: name another file with -o, or add --overwrite.",
         )
-    path.write_text(text, encoding="utf-8")
+    save(path, text, mode=0o644)
     say(f"{path} is ready to edit. To take it back: asterism curate import {path}")
 
 

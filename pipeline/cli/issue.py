@@ -17,6 +17,7 @@ from pipeline.cli.show import (
     day,
     good,
     quiet,
+    save,
     say,
     table,
     title,
@@ -83,8 +84,10 @@ def _show_opened(opened: Opened, zones: dict[str, str]) -> None:
 @pass_session
 def list_(session: Session, newsletter: str, json_out: bool) -> None:
     """List issues, the latest first."""
-    with session.ports() as ports, ports.store.read() as tables:
-        issues = tables.letters.issues(newsletter)
+    from pipeline.stages.compose import list_issues
+
+    with session.ports() as ports:
+        issues = list_issues(ports, newsletter)
     if json_out:
         as_json(issues)
         return
@@ -268,13 +271,12 @@ def _no_letter(letter: Preview) -> None:
 
 
 def _write(letter: Preview, folder: Path, color: str, *, named: bool) -> tuple[Path, Path]:
-    folder.mkdir(parents=True, exist_ok=True)
     stem = f"{letter.issue_ref}-{letter.kind}" + (f"-for-{letter.name}" if named else "")
     stem = re.sub(r"[^\w.]+", "-", stem.lower())
     html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
     page = _with_styles(letter.html, color) if letter.kind == "public" else letter.html
-    html.write_text(page, encoding="utf-8")
-    text.write_text(letter.text, encoding="utf-8")
+    save(html, page)
+    save(text, letter.text)
     return html, text
 
 

@@ -77,7 +77,13 @@ def _what(one: SourceOutcome) -> str:
 
 @click.command()
 @click.argument("constellation", default="")
-@click.option("--limit", default=20, show_default=True, help="How many, the best first.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="How many, the best first.",
+)
 @json_option
 @pass_session
 def stories(session: Session, constellation: str, limit: int, json_out: bool) -> None:
@@ -104,7 +110,7 @@ def _show_story(place: int, one: PoolStory) -> None:
     click.echo(f"{place:>3}  {fit(story.title, 78)}{state}")
     signal = story.signals[0].signal if story.signals else story.kind
     tellings = f", {len(story.tellings)} tellings" if len(story.tellings) > 1 else ""
-    source = story.source_name or ("one of us" if story.kind == "note" else "")
+    source = story.source_name or ("one of us" if story.kind == "note" else "us")
     say(
         quiet(
             f"     {story.public_id[:8]}  {one.score.total:.0f}  {signal}  {source}, "

@@ -103,8 +103,10 @@ def _show_rows(heading: str, rows: Sequence[RowProblem], file: Path) -> None:
 @pass_session
 def list_(session: Session, constellation: str, json_out: bool) -> None:
     """List contacts, by account."""
-    with session.ports() as ports, ports.store.read() as tables:
-        contacts = tables.people.contacts(constellation)
+    from pipeline.stages.people import list_people
+
+    with session.ports() as ports:
+        contacts = list_people(ports, constellation)
     if json_out:
         as_json(contacts)
         return

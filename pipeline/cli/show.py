@@ -16,6 +16,9 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from pipeline.errors import BadInput
+from pipeline.workspace.output import write_whole
+
 
 def say(text: str = "", *, bold: bool = False, dim: bool = False, to_err: bool = False) -> None:
     click.echo(click.style(text, bold=bold or None, dim=dim or None), err=to_err)
@@ -25,8 +28,13 @@ def title(text: str) -> None:
     say(text, bold=True)
 
 
+def no_color() -> bool:
+    """Whether somebody asked for plain text. Source: https://no-color.org"""
+    return bool(os.environ.get("NO_COLOR"))
+
+
 def fault(text: str) -> None:
-    click.echo(click.style(text, fg="red"), err=True)
+    click.echo(click.style(text, fg="red"), err=True, color=False if no_color() else None)
 
 
 def quiet(text: str) -> str:
@@ -142,6 +150,17 @@ def plain(value: Any) -> Any:
 
 def _name(key: Any) -> str:
     return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+
+
+def save(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write a file that somebody named: the whole of it, or nothing.
+
+    Raises: BadInput when the name is a folder's or a device's; Down when it cannot be written
+    """
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path} is {'a folder' if path.is_dir() else 'no ordinary file'}.",
+                       "Name a file.")  # fmt: skip
+    write_whole(path.resolve(), text.encode(), mode=mode)
 
 
 class Bar:

@@ -100,8 +100,9 @@ def run(folder: Path) -> None:
     world = read_world()
     with world.open():
         demo = Demo(folder, world)
-        init(folder, sample=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).touch()
+        init(folder, sample=True)
         feeds = folder / "feeds.yaml"
         feeds.write_text(world.moved_in(feeds.read_text(encoding="utf-8")), encoding="utf-8")
         _main_job(demo)
@@ -110,11 +111,20 @@ def run(folder: Path) -> None:
 
 def _make_room(folder: Path) -> None:
     if (folder / MARKER).is_file():
-        shutil.rmtree(folder)
-    elif folder.exists() and any(folder.iterdir()):
+        _empty(folder)
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Conflict(
             f"{folder} holds something that is no demo.", "Name another folder: asterism demo DIR"
         )
+
+
+def _empty(folder: Path) -> None:
+    """Take everything away but the marker: whoever stops us here can begin again."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != MARKER:
+            path.unlink()
 
 
 def _main_job(demo: Demo) -> None:

@@ -39,6 +39,19 @@ class Person:
     deliveries: Sequence[Delivery]
 
 
+def list_people(ports: Ports, constellation_key: str = "") -> Sequence[Contact]:
+    """All contacts, or one constellation's, as they came in.
+
+    Raises: NotFound when no file and no contact knows the constellation
+    """
+    with ports.store.read() as tables:
+        contacts = tables.people.contacts(constellation_key)
+    if not contacts and constellation_key and not ports.catalog.constellation(constellation_key):
+        keys = ", ".join(c.key for c in ports.catalog.constellations)
+        raise NotFound(f"There is no constellation “{constellation_key}”.", f"There are: {keys}.")
+    return contacts
+
+
 def import_people(ports: Ports, raw: bytes, name: str, *, dry_run: bool = False) -> ImportTally:
     """Bring a people file in, all of it in one transaction.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from pipeline.errors import BadInput, Conflict, Down
-from pipeline.stores.engine import connect, make_room, transaction
+from pipeline.stores.engine import WAIT_S, connect, make_room, transaction
 from pipeline.stores.migrations import HEAD
 
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -17,7 +17,7 @@ VERSION_TABLE = "asterism_revision"
 _ADVISORY_LOCK = 0x2042_4153_5445_5249
 
 
-def migrate(url: str) -> None:
+def migrate(url: str, *, wait_s: float = WAIT_S) -> None:
     """Create or upgrade the tables; running it again changes nothing.
 
     A database that is at the newest revision costs one short look. Two programs may call it
@@ -27,17 +27,17 @@ def migrate(url: str) -> None:
             program, or an upgrade would break it), Down
     """
     make_room(url)
-    engine = connect(url, writes=False)
+    engine = connect(url, writes=False, wait_s=wait_s)
     try:
         with transaction(engine) as connection:
             current = _revision(connection)
     finally:
         engine.dispose()
     if current != HEAD:
-        upgrade(url)
+        upgrade(url, wait_s=wait_s)
 
 
-def upgrade(url: str, scripts: Path = SCRIPTS, head: str = HEAD) -> None:
+def upgrade(url: str, scripts: Path = SCRIPTS, head: str = HEAD, *, wait_s: float = WAIT_S) -> None:
     """Run every revision from the database's own to `head`, in one transaction.
 
     On SQLite foreign keys are off meanwhile: altering a table there means to drop it and
@@ -46,7 +46,7 @@ def upgrade(url: str, scripts: Path = SCRIPTS, head: str = HEAD) -> None:
     Raises: as migrate()
     Source: https://sqlite.org/lang_altertable.html §7
     """
-    engine = connect(url, writes=True, foreign_keys=False)
+    engine = connect(url, writes=True, wait_s=wait_s, foreign_keys=False)
     try:
         with transaction(engine) as connection:
             if connection.dialect.name == "postgresql":

@@ -19,11 +19,12 @@ from sqlalchemy.exc import ArgumentError
 
 from pipeline.errors import BadInput, Mistake
 from pipeline.rules.catalog import suggestion
-from pipeline.settings import SETTINGS, Settings
+from pipeline.settings import SETTINGS, WAIT_S, Settings
 from pipeline.workspace.files import require_workspace
 from pipeline.workspace.output import no_room
 
 MIN_SECRET = 32
+MAX_WAIT_S = 3600
 _LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*?)\s*")
 _QUOTED = re.compile(r"(?P<q>['\"])(?P<text>.*?)(?P=q)\s*(?:#.*)?")
 
@@ -53,6 +54,7 @@ def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
     looked = _Looked(merged, lines, mistakes)
     url = looked.database_url(root)
     networks, ports, now = looked.networks(), looked.ports(), looked.now()
+    wait_s = looked.wait_s()
     secret = looked.secret()
     _raise(looked.mistakes)
     return Settings(
@@ -62,6 +64,7 @@ def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
         allow_networks=networks,
         allow_ports=ports,
         now=now,
+        wait_s=wait_s,
         actor=merged.get("ASTERISM_ACTOR", "").strip() or _system_user(),
         environment=merged,
     )
@@ -241,6 +244,20 @@ class _Looked:
                 "ASTERISM_ALLOW_PORTS", f'"{part}" is no port: write numbers such as 80,443'
             )
         return tuple(int(p) for p in parts if p not in wrong) or (80, 443)
+
+    def wait_s(self) -> float:
+        value = self._value("ASTERISM_WAIT")
+        if not value:
+            return WAIT_S
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds <= MAX_WAIT_S:
+            self._wrong(
+                "ASTERISM_WAIT", f'"{value}" is no number of seconds from 0 to {MAX_WAIT_S}'
+            )
+        return seconds
 
     def now(self) -> datetime | None:
         value = self._value("ASTERISM_NOW")

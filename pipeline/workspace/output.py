@@ -37,7 +37,7 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
 def no_room(path: Path, error: OSError) -> Down:
     """Why a file could not be written, in plain words."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Down(f"The disk is full: {path} could not be written.",
                     "Make room and run the command again; no half file was left.")  # fmt: skip
     return Down(f"{path} cannot be written: {error.strerror or error}.",

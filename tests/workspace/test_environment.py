@@ -117,8 +117,10 @@ def test_other_settings(folder: Folder) -> None:
             "ASTERISM_ALLOW_NETWORKS": "127.0.0.0/8, ::1/128",
             "ASTERISM_ALLOW_PORTS": "8080, 0",
             "ASTERISM_NOW": "2027-03-08T10:00:00+01:00",
+            "ASTERISM_WAIT": "2.5",
         },
     )
+    assert found.wait_s == 2.5
     assert found.allow_networks == ("127.0.0.0/8", "::1/128")
     assert found.allow_ports == (8080, 0)
     assert found.now == datetime(2027, 3, 8, 9, tzinfo=UTC)
@@ -132,6 +134,7 @@ def test_all_wrong_settings_at_once(folder: Folder) -> None:
         ASTERISM_SECRET="short",
         ASTERISM_ALLOW_NETWORKS="10.0.0.0/8,10.0.0.1/8,lan",
         ASTERISM_ALLOW_PORTS="80,http,99999",
+        ASTERISM_WAIT="for ever",
     ) == [
         '.env:2:1: ASTERISM_NOW: "2027-03-08T09:00:00" has no offset: add Z or one such as +01:00',
         'environment: ASTERISM_ALLOW_NETWORKS: "10.0.0.1/8" is no network: write ranges such as '
@@ -143,6 +146,7 @@ def test_all_wrong_settings_at_once(folder: Folder) -> None:
         "environment: ASTERISM_DATABASE_URL: mysql is not supported: use SQLite (a path) or "
         "PostgreSQL",
         "environment: ASTERISM_SECRET: has 5 characters; it needs at least 32",
+        'environment: ASTERISM_WAIT: "for ever" is no number of seconds from 0 to 3600',
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.stages.compose.approving import Approved, Stopped, approve, stop
 from pipeline.stages.compose.opening import NoIssue, Opened, open_issues
 from pipeline.stages.compose.previewing import Preview, preview
-from pipeline.stages.compose.showing import IssueView, Placed, edit, show
+from pipeline.stages.compose.showing import IssueView, Placed, edit, list_issues, show
 
 __all__ = [
     "Approved",
@@ -17,6 +17,7 @@ __all__ = [
     "Stopped",
     "approve",
     "edit",
+    "list_issues",
     "open_issues",
     "preview",
     "show",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipeline.errors import BadInput, Conflict
+from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.model.letters import Arithmetic, Finding, Issue, Snippet, Verdict
 from pipeline.model.log import Operation
 from pipeline.ports import Ports, Tables
@@ -49,6 +49,19 @@ class IssueView:
     @property
     def blocked(self) -> bool:
         return any(finding.blocks for finding in self.findings)
+
+
+def list_issues(ports: Ports, newsletter_key: str = "") -> Sequence[Issue]:
+    """All issues, or one newsletter's, the latest first.
+
+    Raises: NotFound when no file and no issue knows the newsletter
+    """
+    with ports.store.read() as tables:
+        issues = tables.letters.issues(newsletter_key)
+    if not issues and newsletter_key and not ports.catalog.newsletter(newsletter_key):
+        keys = ", ".join(n.key for c in ports.catalog.constellations for n in c.newsletters)
+        raise NotFound(f"There is no newsletter “{newsletter_key}”.", f"There are: {keys}.")
+    return issues
 
 
 def show(ports: Ports, ref: str) -> IssueView:

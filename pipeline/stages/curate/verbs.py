@@ -176,11 +176,19 @@ def note(
     """A field note: what one of us saw or was told. It enters the pool like any story.
 
     Without `learnt_from` or `public` it enters no issue: `why_no_issue` says so, `vouch` mends.
+    The same note given again is the one that is there, unless that was dropped.
 
     Raises: NotFound, BadInput
     """
     constellation = constellation_of(ports, constellation_key)
+    account = _told_by(ports, learnt_from, public=public)
+    wanted = (one_line(title), tidy(text), account.key if account else "", public)
     with ports.store.write() as tables:
+        for one in tables.stories.pool(constellation.key, ports.clock.now() - POOL_WINDOW):
+            held = one.story
+            said = (held.title, held.text, held.learnt_from, held.is_public)
+            if held.kind == "note" and one.state != "dropped" and said == wanted:
+                return held
         story = write_note(
             ports, tables, constellation.key, text,
             title=title, learnt_from=learnt_from, public=public, url=url, source=source,
@@ -267,7 +275,10 @@ def vouch(ports: Ports, story_ref: str, *, learnt_from: str = "", public: bool =
 
 # ── what the verbs share ─────────────────────────────────────────────────────────────────
 
-_HOW_TO_VOUCH = "Say which account told it, or that it is public."
+_HOW_TO_VOUCH = (
+    "Say which account told it, or that it is public: `asterism curate vouch STORY --learnt-from "
+    "ACCOUNT` (or --public)."
+)
 
 
 def why_no_issue(story: Story) -> str:

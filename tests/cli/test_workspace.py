@@ -1,0 +1,68 @@
+"""init, check, schema."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+from tests.door import Door, call
+
+
+def test_init_makes_a_workspace_that_check_finds_right(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "mine"
+    said = call("init", str(folder))
+    assert (said.code, said.err) == (0, "")
+    for name in ("firm.yaml", "feeds.yaml", "constellations/", "templates/", "asterism check"):
+        assert name in said.out
+    assert stat.S_IMODE((folder / ".env").stat().st_mode) == 0o600
+    secret = (folder / ".env").read_text()
+    assert len(secret.split("\nASTERISM_SECRET=")[1].split("\n")[0]) >= 32
+    looked = call("-C", str(folder), "check")
+    assert (looked.code, looked.err) == (0, "")
+    assert "Every file is right." in looked.out
+    assert not (folder / "output" / "secret").exists(), "the one in .env holds"
+
+
+def test_init_makes_the_sample_too(tmp_path: Path) -> None:
+    assert call("init", str(tmp_path), "--sample").code == 0
+    assert "Ferrier & Wick" in call("-C", str(tmp_path), "check").out
+
+
+def test_init_again_touches_nothing(made: Door) -> None:
+    before = made.state()
+    said = call("init", str(made.folder))
+    assert said.code == 4
+    assert made.state() == before
+
+
+def test_check_counts_what_it_read(made: Door) -> None:
+    said = made("check")
+    assert "Every file is right." in said.out
+    assert "Ferrier & Wick: 1 constellation, 12 accounts, 7 sources, 2 newsletters" in said.out
+    assert "→" in said.out, "what to do next"
+    state = made.ask("check")
+    assert state["firm"] == "Ferrier & Wick"
+    assert state["sources"][0]["key"] == "tool-trade-weekly"
+
+
+def test_check_again_writes_nothing(made: Door) -> None:
+    before = made.state()
+    assert made("check").out == made("check").out
+    assert made.state() == before
+
+
+def test_schema_writes_what_the_files_name(made: Door) -> None:
+    for path in made.path("schema").iterdir():
+        path.unlink()
+    said = made("schema")
+    for name in ("firm", "feeds", "constellation"):
+        assert f"schema/{name}.json" in said.out
+        assert json.loads(made.path(f"schema/{name}.json").read_text(encoding="utf-8"))["$schema"]
+
+
+def test_schema_again_writes_the_same(made: Door) -> None:
+    before = made.state()
+    made("schema")
+    made("schema")
+    assert made.state() == before
