@@ -59,6 +59,21 @@ def test_rules_ask_no_clock_and_no_file(module: Path) -> None:
             assert name not in IMPURE_CALLS, f"{module.name}:{node.lineno}: {name}()"
 
 
+#: What speaks to the outside. Only one room may, because only there every address is checked.
+OUTWARD = re.compile(
+    r"^\s*(?:import|from) (?:aiohttp|httpx|requests|urllib3|pycurl|http\.client|urllib\.request|"
+    r"smtplib|ftplib|socket)\b",
+    re.MULTILINE,
+)
+
+
+def test_only_the_guarded_client_asks_the_outside() -> None:
+    found = {m.relative_to(ROOT).as_posix() for m in MODULES if OUTWARD.search(m.read_text())}
+    assert {name for name in found if not name.startswith("pipeline/fetchers/")} == {
+        "pipeline/web/app.py"  # binds the socket that the public pages are served on
+    }
+
+
 def test_stages_print_nothing() -> None:
     for module in (ROOT / "pipeline" / "stages").rglob("*.py"):
         assert not re.search(r"\bprint\(", module.read_text(encoding="utf-8")), module

@@ -100,12 +100,6 @@ def absolute(raw_url: str, base: str = "") -> str:
     return str(found) if found else ""
 
 
-def host_of(url: str) -> str:
-    """Host of an address, in lower-case ASCII; empty when it is none."""
-    found = parse(url)
-    return found.host if found else ""
-
-
 # ── the form to compare by ───────────────────────────────────────────────────────────────
 
 #: Parameters that say how a reader came, never what the page is.
