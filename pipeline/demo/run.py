@@ -17,7 +17,6 @@ import click
 from pipeline.demo.page import Said, write_page
 from pipeline.demo.world import World, read_world
 from pipeline.errors import AsterismError, Conflict
-from pipeline.workspace.starter import init
 
 #: Lies in the folder that a demo made; only such a folder is ever replaced.
 MARKER = ".asterism-demo"
@@ -102,7 +101,7 @@ def run(folder: Path) -> None:
         demo = Demo(folder, world)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).touch()
-        init(folder, sample=True)
+        demo.step("A workspace is made", "init", str(folder), "--sample")
         feeds = folder / "feeds.yaml"
         feeds.write_text(world.moved_in(feeds.read_text(encoding="utf-8")), encoding="utf-8")
         _main_job(demo)
