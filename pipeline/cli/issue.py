@@ -75,7 +75,7 @@ def _show_opened(opened: Opened, zones: dict[str, str]) -> None:
     for miss in opened.missed:
         say(bad(f"{miss.newsletter}, {day(miss.on)}: missed. {miss.reason}"))
     if not (opened.opened or opened.missed or opened.skipped):
-        say("No new issue: every beat within its lead time has one.")
+        say("No new issue: no beat is near that has none yet. What is next: asterism status")
 
 
 @issue.command("list")

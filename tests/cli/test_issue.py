@@ -32,7 +32,7 @@ def test_issue_open_speaks_to_a_machine(gathered: Door) -> None:
 
 def test_issue_open_again_opens_nothing(opened: Door) -> None:
     before = opened.state()
-    assert "No new issue" in opened("issue", "open").out
+    assert "No new issue: no beat is near that has none yet" in opened("issue", "open").out
     assert opened.ask("issue", "open")["opened"] == []
     assert opened.state() == before
 
