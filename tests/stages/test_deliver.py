@@ -162,6 +162,14 @@ def test_the_message_is_the_frozen_copy_under_proper_headers(
         assert betrayal not in raw.lower()
 
 
+def test_an_address_is_not_written_as_a_name(store: SqlStore, tmp_path: Path) -> None:
+    scene = build_scene(store, contacts=1)
+    scene.plan([scene.row(0, name=address(0))])
+    deliver(ports(scene, FileTransport(tmp_path), StandingClock(NOW)))
+    (mail,) = mails(tmp_path).values()
+    assert mail["To"] == address(0)
+
+
 def test_mail_among_ourselves_has_no_list_headers(store: SqlStore, tmp_path: Path) -> None:
     scene = build_scene(store, contacts=1)
     mine = PlannedDelivery(

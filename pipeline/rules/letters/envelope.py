@@ -30,7 +30,8 @@ def envelope(
     answers = parseaddr(copy.headers.get("Reply-To", ""))
     message = build_message(
         sender=sender,
-        recipient=(copy.name, copy.address),
+        # a contact without a name goes by the address, and that is no name to write in front
+        recipient=("" if copy.name == copy.address else copy.name, copy.address),
         subject=fill_text(variant.subject, copy.merge),
         html=fill_html(variant.html, copy.merge),
         text=fill_text(variant.text, copy.merge),
