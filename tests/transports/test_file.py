@@ -20,7 +20,7 @@ from pipeline.model.letters import Envelope, Receipt
 from pipeline.rules.letters.mime import build_message
 from pipeline.stores.schema import new_public_id
 from pipeline.transports.file import GROUP, FileTransport
-from pipeline.transports.outbox import SHOWN
+from pipeline.transports.outbox import SHOWN, front_page
 
 
 def envelope(public_id: str = "", group: str = "ferry-weekly/1", **parts: str) -> Envelope:
@@ -235,6 +235,22 @@ def test_the_index_leads_to_every_copy_and_to_both_its_parts(tmp_path: Path) -> 
     for path in tmp_path.rglob("*.html"):
         for link in Page(path).links:
             assert link.startswith("https://") or (path.parent / link).resolve().is_file(), link
+
+
+def test_an_empty_outbox_says_so(tmp_path: Path) -> None:
+    FileTransport(tmp_path).finish()
+    (tmp_path / "empty.html").write_bytes(front_page(tmp_path))
+    assert "Nothing has gone out yet." in Page(tmp_path / "empty.html").text
+
+
+def test_the_name_of_a_link_begins_with_what_it_shows(tmp_path: Path) -> None:
+    """So that somebody can say it to a machine that listens (WCAG 2.5.3)."""
+    transport = FileTransport(tmp_path)
+    list(transport.send([envelope(group="ferry-weekly/1")]))
+    transport.finish()
+    issue = Page(tmp_path / "ferry-weekly" / "1" / "index.html")
+    labels = [value for name, value in issue.attributes if name == "aria-label"]
+    assert any(label and label.startswith(".eml of the copy to ") for label in labels)
 
 
 def test_strangers_text_stays_text(tmp_path: Path) -> None:
