@@ -128,14 +128,14 @@ _PLAIN: tuple[tuple[tuple[str, ...], tuple[str, str]], ...] = (
         (
             "The database is locked by another program.",
             "Close what holds it open (a database browser, a backup) and run the command again; "
-            "nothing was changed.",
+            "nothing is lost or done twice.",
         ),
     ),
     (
         ("is full", "no space left", "disk full"),
         (
             "The disk with the database is full.",
-            "Make room and run the command again; nothing of it was changed.",
+            "Make room and run the command again; nothing is lost or done twice.",
         ),
     ),
     (
@@ -165,7 +165,8 @@ _PLAIN: tuple[tuple[tuple[str, ...], tuple[str, str]], ...] = (
         ("disk i/o error",),
         (
             "The disk with the database does not take or give data: {line}",
-            "Look whether the disk is full or failing; nothing of this command was changed.",
+            "Look whether the disk is full or failing, and run the command again; nothing is lost "
+            "or done twice.",
         ),
     ),
 )
