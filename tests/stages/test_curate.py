@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -213,6 +214,18 @@ def test_a_note_with_a_mistake_is_not_written(
     with pytest.raises((BadInput, NotFound), match=says):
         curate.note(room.ports(), "ferries", **words)  # type: ignore[arg-type]
     assert curate.pool(room.ports(), "ferries") == ()
+
+
+def test_only_the_approver_says_that_a_confidence_is_none(room: Newsroom) -> None:
+    room.issue()
+    story = curate.note(
+        room.ports(), "ferries", "They wait.", title="A wait", learnt_from="northline"
+    )
+    for other in ({"public": True}, {"learnt_from": "skagen-ruter"}):
+        with pytest.raises(Conflict, match="told in confidence"):
+            curate.vouch(replace(room.ports(), actor="eva"), story.public_id, **other)  # type: ignore[arg-type]
+    opened = curate.vouch(replace(room.ports(), actor="liv"), story.public_id, public=True)
+    assert (opened.learnt_from, opened.is_public) == ("", True)
 
 
 def test_vouching_needs_a_note_and_a_word(room: Newsroom) -> None:

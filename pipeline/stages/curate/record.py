@@ -49,6 +49,21 @@ def open_issue(ports: Ports, tables: Tables, ref: str) -> Issue:
     return issue
 
 
+def _hold_confidence(ports: Ports, story: Story) -> None:
+    """What an account told us becomes nobody else's by the word of one who may not clear it."""
+    homes = [
+        constellation
+        for constellation in ports.catalog.constellations
+        if any(account.key == story.learnt_from for account in constellation.accounts)
+    ]
+    asked = homes or ports.catalog.constellations  # of an account that stands in no file: all
+    if not all(ports.catalog.is_approver(ports.actor, home) for home in asked):
+        raise Conflict(
+            f"“{story.title}” was told in confidence; only the approver says otherwise.",
+            "Ask the approver to vouch for it, or write a general wording that they can clear.",
+        )
+
+
 def story_of(tables: Tables, ref: str) -> Story:
     """A story by id, its beginning or a link; the one it was merged into, if it was.
 
@@ -147,7 +162,12 @@ class Change:
             self._tables.stories.set_dropped(self._constellation, story.id, None)
 
     def vouch(self, story: Story, learnt_from: str, *, public: bool) -> None:
-        """Say who told a field note, or that it is public."""
+        """Say who told a field note, or that it is public.
+
+        Raises: Conflict when it was told in confidence, and who acts is no approver
+        """
+        if story.learnt_from and learnt_from != story.learnt_from and (learnt_from or public):
+            _hold_confidence(self._ports, story)
         before = {"learnt_from": story.learnt_from, "public": story.is_public}
         after = {"learnt_from": learnt_from, "public": public}
         if before != after:
