@@ -42,6 +42,8 @@ GOING = ("scheduled", "sending")
 #: A copy in one of these has not begun to leave.
 STOPPABLE = ("planned", "deferred", "claimed")
 
+STOPPED = "stopped"  #: reason of a copy that a stop held back
+
 #: Somebody has these in hand.
 HELD = ("claimed", "attempting")
 
@@ -305,7 +307,8 @@ class SqlDeliveries:
     def give_back(self, given: Sequence[Delivery], reason: str, now: datetime) -> int:
         """Attempting rows that surely did not leave are planned again; how many.
 
-        The attempt does not count, and whoever held them can no longer settle them.
+        The attempt does not count, and whoever held them can no longer settle them. Of an
+        issue that was stopped meanwhile they are held back like the others.
         """
         standing = self._locked([delivery.id for delivery in given])
         ids = [
@@ -313,12 +316,24 @@ class SqlDeliveries:
             for delivery in given
             if _is_held(standing.get(delivery.id), delivery, "attempting")
         ]
+        going = self._connection.scalars(
+            sa.select(deliveries.c.id)
+            .join(issues, issues.c.id == deliveries.c.issue_id)
+            .where(deliveries.c.id.in_(ids), issues.c.state.in_(GOING))
+        ).all()
+        self._take_back(going, "planned", reason, now)
+        self._take_back(sorted({*ids} - {*going}), "withheld", STOPPED, now)
+        return len(ids)
+
+    def _take_back(
+        self, ids: Sequence[int], state: DeliveryState, reason: str, now: datetime
+    ) -> None:
         if ids:
             self._connection.execute(
                 sa.update(deliveries)
                 .where(deliveries.c.id.in_(ids))
                 .values(
-                    state="planned",
+                    state=state,
                     reason=reason,
                     claimed_by="",
                     lease_until=None,
@@ -326,8 +341,7 @@ class SqlDeliveries:
                     fence=deliveries.c.fence + 1,
                 )
             )
-        note(self._connection, [(id_, "planned", reason) for id_ in ids], now)
-        return len(ids)
+        note(self._connection, [(id_, state, reason) for id_ in ids], now)
 
     def _locked(self, ids: Sequence[int]) -> Mapping[int, sa.Row[Any]]:
         """Rows as they are now, and nobody else changes them until we are done."""

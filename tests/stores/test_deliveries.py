@@ -464,6 +464,18 @@ def test_what_did_not_leave_is_planned_again_and_the_attempt_does_not_count(
     assert (again.attempts, again.reason) == (1, "")
 
 
+def test_what_did_not_leave_before_a_stop_is_held_back_with_the_others(store: SqlStore) -> None:
+    scene = build_scene(store, contacts=1)
+    scene.plan()
+    (begun,) = begin(scene, claim(scene))
+    with store.write() as tables:
+        tables.letters.set_state(scene.issue.id, "partly_sent")
+        assert tables.deliveries.give_back([begun], "a run died", NOW) == 1
+    assert (only(scene).state, only(scene).reason, only(scene).attempts) == (
+        "withheld", "stopped", 0,
+    )  # fmt: skip
+
+
 def test_unknown_is_never_claimed_and_news_resolves_it(store: SqlStore) -> None:
     scene = build_scene(store, contacts=1)
     scene.plan()
