@@ -332,8 +332,14 @@ class PeopleTable(Protocol):
         reason: SuppressionReason,
         now: datetime,
         detail: str = "",
+        *,
+        also: str = "",
     ) -> bool:
-        """In force from this moment; False when it already was."""
+        """In force from this moment; False when it already was.
+
+        Shape:  also is another address of theirs to which it applies, such as the one a copy
+                went to before it changed
+        """
         ...
 
     def lift(self, contact_id: int, scope: str, now: datetime) -> bool:

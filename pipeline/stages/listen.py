@@ -103,7 +103,7 @@ def leave(ports: Ports, token: str, scope: Scope, *, one_click: bool, again: boo
             return Left(ask_again=True)
         where = EVERYWHERE if scope == "all" else _issue(tables, copy).newsletter_key
         detail = f"{'one click' if one_click else 'on the page'}, copy {copy.public_id}"
-        tables.people.suppress(copy.contact_id, where, "left", now, detail)
+        tables.people.suppress(copy.contact_id, where, "left", now, detail, also=copy.address)
         return Left()
 
 

@@ -241,19 +241,24 @@ class SqlPeople:
         reason: SuppressionReason,
         now: datetime,
         detail: str = "",
+        *,
+        also: str = "",
     ) -> bool:
         """In force from this moment; False when it already was.
 
         Each reason is a row of its own, so that lifting one leaves the others in force.
+
+        Shape:  also is another address of theirs to which it applies, such as the one a copy
+                went to before it changed
         """
-        row = {
-            "address_hash": self._hash_of(contact_id),
-            "scope": scope,
-            "reason": reason,
-            "detail": detail,
-            "at": now,
+        mine = self._hash_of(contact_id)
+        hashes = {mine, address_hash(self._address_key, also)} if also else {mine}
+        row = {"scope": scope, "reason": reason, "detail": detail, "at": now}
+        new = {
+            hash_: insert_once(self._connection, suppressions, row | {"address_hash": hash_})
+            for hash_ in sorted(hashes)
         }
-        return insert_once(self._connection, suppressions, row)
+        return new[mine]
 
     def lift(self, contact_id: int, scope: str, now: datetime) -> bool:
         """End a suppression that the person themself asked for ("left"); others stay."""

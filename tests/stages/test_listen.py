@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date, time, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from pipeline.errors import NotFound
 from pipeline.model.catalog import Rhythm
@@ -13,11 +14,12 @@ from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports
 from pipeline.stages import listen
 from pipeline.stages.deliver import deliver
-from pipeline.stores.schema import new_public_id
+from pipeline.stores.people import address_hash
+from pipeline.stores.schema import contacts, new_public_id
 from pipeline.stores.sql import SqlStore
 from tests.builders import CATALOG, FERRIES, NOW, WEEKLY, StandingClock
 from tests.ledger_scene import TOKENS, Scene, build_scene
-from tests.people_scene import ports_of
+from tests.people_scene import ASKED, bring, ports_of, row
 from tests.stages.test_deliver import ScriptedTransport
 
 LATER = NOW + timedelta(hours=1)
@@ -48,6 +50,27 @@ def suppressed(scene: Scene, number: int = 0) -> set[tuple[str, str]]:
 
 
 # ── leaving ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_leaves_by_an_old_letter_leaves_with_the_address_that_got_it(store: SqlStore) -> None:
+    """Else the old address comes back with an old list, as somebody new, and is mailed."""
+    scene = sent(store)
+    row_of = scene.row(0)
+    with store.write() as tables:
+        raw = tables.people._connection
+        raw.execute(
+            sa.update(contacts)
+            .where(contacts.c.id == scene.contact_ids[0])
+            .values(
+                address="new@northline.example",
+                address_hash=address_hash(tables.people._address_key, "new@northline.example"),
+            )
+        )
+    listen.leave(ports(scene), token(scene), "all", one_click=True)
+    (back,) = bring(store, row(1, row_of.address, "northline", basis=ASKED))
+    with store.read() as tables:
+        assert {s.reason for s in tables.people.suppressions(back)} == {"left"}
+    assert suppressed(scene) == {(EVERYWHERE, "left")}
 
 
 def test_leaving_twice_is_leaving_once_and_says_how(store: SqlStore) -> None:
