@@ -51,7 +51,7 @@ for commands in (files, news, curate, issue, people, reasons, desk):
 def main() -> None:
     """Run one command and leave with the exit code of the house."""
     try:
-        code = asterism.main(standalone_mode=False) or 0
+        code = asterism.main(prog_name="asterism", standalone_mode=False) or 0
     except AsterismError as error:
         fault(str(error))
         code = error.exit_code

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.session import Ordered, Session, json_option, pass_session
-from pipeline.cli.show import as_json, save, say
+from pipeline.cli.show import as_json, save, say, when
 from pipeline.errors import BadInput, Conflict, Mistake
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ def curate() -> None:
 @click.option("--overwrite", is_flag=True, help="Write over a file that is there.")
 @pass_session
 def export(session: Session, issue: str, output: str, overwrite: bool) -> None:
-    """Write an issue and its ranked pool as Markdown, to edit in any editor."""
+    """Write an issue and its pool as a file, to edit.
+
+    Markdown, for any editor; the stories of the pool are ranked, the best first.
+    """
     from pipeline.stages.curate import export as call
 
     with session.ports() as ports:
@@ -182,7 +185,7 @@ def undo(session: Session) -> None:
 
     with session.ports() as ports:
         operation = call(ports)
-    say(f"Taken back: {operation.verb}, {operation.at:%d %b %H:%M}.")
+    say(f"Taken back: {operation.verb}, {when(operation.at)}.")
 
 
 @curate.command()
@@ -206,7 +209,7 @@ def note(
     url: str,
     json_out: bool,
 ) -> None:
-    """Write a field note: what one of us saw in a shop or heard at a fair."""
+    """Write a field note: what one of us saw or heard."""
     from pipeline.stages.curate import note as call
     from pipeline.stages.curate import why_no_issue
 

@@ -11,6 +11,8 @@ from pipeline.cli.session import Session, json_option, pass_session
 from pipeline.cli.show import as_json, bad, count, quiet, say, table, title, when, words
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pipeline.stages.status import NewsletterStatus, Status
 
 
@@ -32,7 +34,7 @@ def status(session: Session, json_out: bool) -> None:
 def _show_status(state: Status) -> None:
     title(f"{state.firm}, {when(state.at)}")
     healthy = sum(source.health == "healthy" for source in state.sources)
-    say(f"  {healthy} of {count(len(state.sources), 'source')} speak")
+    say(f"  {healthy} of {count(len(state.sources), 'source')} answer")
     say(f"  {count(state.stories, 'story', 'stories')} from {count(state.items, 'item')}")
     for source in state.sources:
         if source.health in ("failing", "gone"):
@@ -52,13 +54,17 @@ def _show_status(state: Status) -> None:
 
 def _newsletter_row(newsletter: NewsletterStatus) -> tuple[str, str, str]:
     beat = newsletter.next_beat
-    goes = f"next {when(beat.due_at, newsletter.zone)}" if beat else "its rhythm has ended"
+    goes = f"next {_there(beat.due_at, newsletter)}" if beat else "its rhythm has ended"
     issue = newsletter.issue
     if issue is None:
         opens = newsletter.opens_at
         return newsletter.title, goes, f"opens {when(opens, newsletter.zone)}" if opens else ""
     far = f", {newsletter.written} of {newsletter.stories} written"
     return newsletter.title, goes, f"{issue.ref} {words(issue.state)}{far}"
+
+
+def _there(moment: datetime, newsletter: NewsletterStatus) -> str:
+    return f"{when(moment, newsletter.zone)} ({newsletter.zone})"
 
 
 def show_next(state: Status) -> None:

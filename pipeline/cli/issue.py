@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pipeline.ports import Ports
     from pipeline.stages.compose import IssueView, Opened, Preview
     from pipeline.stages.deliver import Delivered
+    from pipeline.stages.status import NewsletterStatus, Status
 
 KINDS = ("prospect", "customer", "sales", "public")
 
@@ -49,17 +50,19 @@ def open_(session: Session, json_out: bool) -> None:
     It is pre-filled with the best stories of the pool, still without a take.
     """
     from pipeline.stages.compose import open_issues
+    from pipeline.stages.status import status
 
     with session.ports() as ports:
         opened = open_issues(ports)
-        zones = {n.key: n.rhythm.zone for c in ports.catalog.constellations for n in c.newsletters}
+        state = status(ports)
     if json_out:
         as_json(opened)
     else:
-        _show_opened(opened, zones)
+        _show_opened(opened, state)
 
 
-def _show_opened(opened: Opened, zones: dict[str, str]) -> None:
+def _show_opened(opened: Opened, state: Status) -> None:
+    zones = {newsletter.key: newsletter.zone for newsletter in state.newsletters}
     for one in opened.opened:
         zone = zones.get(one.newsletter_key, "")
         say(f"Opened {one.ref}, due {when(one.due_at, zone)}.")
@@ -75,7 +78,22 @@ def _show_opened(opened: Opened, zones: dict[str, str]) -> None:
     for miss in opened.missed:
         say(bad(f"{miss.newsletter}, {day(miss.on)}: missed. {miss.reason}"))
     if not (opened.opened or opened.missed or opened.skipped):
-        say("No new issue: no beat is near that has none yet. What is next: asterism status")
+        say("No new issue: no beat is near that has none yet.")
+        for newsletter in state.newsletters:
+            say(f"  {_opens(newsletter)}")
+
+
+def _opens(newsletter: NewsletterStatus) -> str:
+    """When the next issue can be opened; one that is open is named."""
+    if newsletter.issue is not None:
+        return f"{newsletter.title}: {newsletter.issue.ref} is {words(newsletter.issue.state)}"
+    if newsletter.next_beat is None or newsletter.opens_at is None:
+        return f"{newsletter.title}: its rhythm has ended"
+    zone = newsletter.zone
+    return (
+        f"{newsletter.title}: goes out {when(newsletter.next_beat.due_at, zone)}, "
+        f"can be opened from {when(newsletter.opens_at, zone)} ({zone})"
+    )
 
 
 @issue.command("list")
@@ -155,7 +173,9 @@ def show_arithmetic(sum_: Arithmetic) -> None:
     """contacts − left out, by reason = letters."""
     lines = [(sum_.contacts, "contacts")]
     lines += [(-number, words(reason)) for reason, number in sum_.left_out]
-    by_kind = ", ".join(f"{number} {kind} edition" for kind, number in sum_.by_kind if number)
+    by_kind = ", ".join(
+        f"{number} of the {kind} edition" for kind, number in sum_.by_kind if number
+    )
     added_up(lines, (sum_.letters, f"letters ({by_kind})" if by_kind else "letters"))
     if sum_.sales:
         say(f"  and {count(sum_.sales, 'sales edition')} to account owners")
@@ -312,7 +332,7 @@ def approve(session: Session, issue: str, clear: tuple[str, ...], json_out: bool
     for finding in approved.warnings:
         say(f"  Note: {finding.where}: {finding.what}")
     say(
-        f"It goes out {when(approved.issue.due_at, zone)}. To take it back until then: "
+        f"It goes out {when(approved.issue.due_at, zone)} ({zone}). To take it back until then: "
         f"asterism issue stop {approved.issue.ref}"
     )
 

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.session import Session, json_option, pass_session
-from pipeline.cli.show import as_json, bad, count, fit, good, quiet, say, table, title, when, words
+from pipeline.cli.show import (
+    as_json,
+    bad,
+    count,
+    fit,
+    good,
+    quiet,
+    say,
+    screen,
+    table,
+    title,
+    when,
+    words,
+)
 
 if TYPE_CHECKING:
     from pipeline.model.news import PoolStory, SourceOutcome
@@ -50,16 +63,23 @@ def _show_round(gathered: Gathered, sifted: Sifted) -> None:
         soonest = min((one.next_check_at for one in waiting if one.next_check_at), default=None)
         until = f"; the next is asked {when(soonest)}" if soonest else ""
         say(quiet(f"  {count(len(waiting), 'source')} not due yet{until}"))
-    say(
-        f"{count(gathered.new, 'new item')}, {gathered.changed} changed: "
-        f"{count(sifted.opened, 'story', 'stories')} opened, "
-        f"{count(sifted.joined, 'telling')} joined a story that was there."
-    )
+    say(_sum_of(gathered, sifted))
     for constellation, stories in sifted.by_constellation:
         say(
             f"  {count(stories, 'story', 'stories')} to choose from in {constellation}: "
             f"asterism stories {constellation}"
         )
+
+
+def _sum_of(gathered: Gathered, sifted: Sifted) -> str:
+    """`4 new items, 1 changed: 3 stories opened, 1 telling joined a story that was there.`"""
+    items = [count(gathered.new, "new item")]
+    items += [f"{gathered.changed} changed"] if gathered.changed else []
+    became = [f"{count(sifted.opened, 'story', 'stories')} opened"] if sifted.opened else []
+    if sifted.joined:
+        became.append(f"{count(sifted.joined, 'telling')} joined a story that was there")
+    parts = [", ".join(part) for part in (items, became) if part]
+    return ": ".join(parts) + "."
 
 
 def _mark(one: SourceOutcome) -> str:
@@ -107,18 +127,18 @@ def stories(session: Session, constellation: str, limit: int, json_out: bool) ->
 def _show_story(place: int, one: PoolStory) -> None:
     story = one.story
     state = "" if one.state == "open" else quiet(f"  {words(one.state)} {one.issue_ref}".rstrip())
-    click.echo(f"{place:>3}  {fit(story.title, 78)}{state}")
+    click.echo(f"{place:>3}  {fit(story.title, min(78, screen() - 5))}{state}")
     signal = story.signals[0].signal if story.signals else story.kind
     tellings = f", {len(story.tellings)} tellings" if len(story.tellings) > 1 else ""
     source = story.source_name or ("one of us" if story.kind == "note" else "us")
     say(
         quiet(
             f"     {story.public_id[:8]}  {one.score.total:.0f}  {signal}  {source}, "
-            f"{story.last_at:%d %b}{tellings}"
+            f"{story.last_at.day} {story.last_at:%b}{tellings}"
         )
     )
     reasons = "; ".join(part.why for part in one.score.parts if part.why)
-    say(quiet(f"     {fit(reasons, 92)}"))
+    say(quiet(f"     {fit(reasons, min(92, screen() - 5))}"))
 
 
 COMMANDS = (gather, stories)

@@ -30,10 +30,27 @@ if TYPE_CHECKING:
     from pipeline.model.sales import Coverage, TouchKind
     from pipeline.stages.people import Person
 
-#: A day as people type it.
-DAY = click.DateTime(formats=["%Y-%m-%d"])
-MONTH = click.DateTime(formats=["%Y-%m"])
+
+class Typed(click.DateTime):
+    """A day or a month, told in the letters that a person types."""
+
+    def __init__(self, form: str, shown: str) -> None:
+        super().__init__(formats=[form])
+        self._shown = shown
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is none; write it as {self._shown}.", param, ctx)
+
+
+DAY = Typed("%Y-%m-%d", "2027-03-31")
+MONTH = Typed("%Y-%m", "2027-03")
 MANY = 12  #: rows shown before the rest is counted
+BASIS = {"basis": "Legal basis", "basis_source": "Basis source", "basis_date": "Basis date"}
 #: What is done by hand; a test holds it against the stage, which is heavy to import.
 KINDS = ("forward", "note", "call", "visit", "meeting")
 
@@ -51,9 +68,13 @@ def people() -> None:
 def import_(session: Session, file: Path, dry_run: bool, json_out: bool) -> None:
     """Bring in a CSV file of contacts.
 
-    Exports of the common CRMs are understood by their headers. Nobody is mailed without a
-    basis (customer, consent, legitimate interest) with its source and date; whoever left
-    stays out. The same file twice changes nothing.
+    Columns are known by their headers, in any order, and exports of the common CRMs as they
+    are: Email, First name, Last name, Company (or the address's domain) tell whose contact it
+    is; Job title, Language, Time zone, Opted out are read, too.
+
+    Nobody is mailed without a basis: Legal basis (customer, consent, legitimate interest),
+    Basis source (“asked for it on our website”), Basis date. Whoever left stays out. The same
+    file twice changes nothing.
     """
     from pipeline.stages.people import import_people
 
@@ -84,6 +105,13 @@ def _show_import(tally: ImportTally, file: Path) -> None:
             f"{count(tally.without_basis, 'contact')} without a basis: never mailed until one "
             "is recorded."
         )
+        taken = {name for _, name in tally.columns}
+        if lacking := [header for name, header in BASIS.items() if name not in taken]:
+            say(f"  The file has no column {', '.join(lacking)}.")
+    unread = [header for header, name in tally.columns if header and not name]
+    if unread:
+        more = f" and {len(unread) - MANY} more" if len(unread) > MANY else ""
+        say(quiet(f"Columns not read: {', '.join(unread[:MANY])}{more}"))
     if not tally.applied:
         say(f"Nothing was changed. To bring them in: asterism people import {file}")
 
@@ -110,7 +138,13 @@ def list_(session: Session, constellation: str, json_out: bool) -> None:
     if json_out:
         as_json(contacts)
         return
-    table([(c.account_key, c.name, c.role, c.address, bad(c.invalid)) for c in contacts])
+    table(
+        [
+            (c.account_key, c.name if c.name != c.address else "", c.role, c.address,
+             bad(c.invalid))
+            for c in contacts
+        ]
+    )  # fmt: skip
     if not contacts:
         say("Nobody yet: asterism people import FILE")
 
@@ -120,7 +154,10 @@ def list_(session: Session, constellation: str, json_out: bool) -> None:
 @json_option
 @pass_session
 def show(session: Session, who: str, json_out: bool) -> None:
-    """Show one contact, by address or id: basis, standing, what they were told."""
+    """Show one contact: basis, standing, what they were told.
+
+    WHO is an address, or the beginning of an id.
+    """
     from pipeline.stages.people import show_person
 
     with session.ports() as ports:
@@ -178,7 +215,9 @@ def _told_what(fact: Any) -> str:
 
 @people.command()
 @click.argument("who")
-@click.option("--until", type=DAY, required=True, help="No letters until this day (YYYY-MM-DD).")
+@click.option(
+    "--until", type=DAY, required=True, metavar="YYYY-MM-DD", help="No letters until this day."
+)
 @pass_session
 def pause(session: Session, who: str, until: datetime) -> None:
     """Send nothing to a contact until a day."""
@@ -245,7 +284,7 @@ def touch(
     note: str,
     json_out: bool,
 ) -> None:
-    """Log what you did for a contact by hand: a forward, a call, a visit.
+    """Log what you did by hand: a forward, a call, a visit.
 
     A story that you passed on is not told to them again by a letter.
     """
@@ -261,7 +300,7 @@ def touch(
 
 @click.command()
 @click.argument("constellation", default="")
-@click.option("--month", type=MONTH, default=None, help="YYYY-MM; this month by default.")
+@click.option("--month", type=MONTH, default=None, metavar="YYYY-MM", help="This month by default.")
 @json_option
 @pass_session
 def coverage(session: Session, constellation: str, month: datetime | None, json_out: bool) -> None:
@@ -300,7 +339,7 @@ def _buyers(report: Coverage) -> str:
     buyers = report.buyers_per_month
     if buyers.denominator == 1:
         return str(buyers)
-    return f"{float(buyers):.1f} ({buyers})"
+    return f"{float(buyers):.1f}"
 
 
 COMMANDS = (people, coverage)

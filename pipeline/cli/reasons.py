@@ -61,10 +61,12 @@ def _explain(
         as_json(steps)
         return
     for step in steps:
-        at = f"{step.at:%Y-%m-%d %H:%M}" if step.at else ""
+        at = f"{step.at.astimezone():%Y-%m-%d %H:%M}" if step.at else ""
         click.echo(f"{quiet(f'{at:<16}')}  {step.what}")
         for line in step.detail.splitlines():
             say(quiet(f"{'':<18}{line}"))
+    if zones := {f"{step.at.astimezone():%Z}" for step in steps if step.at}:
+        say(quiet(f"Times in front are {' and '.join(sorted(zones))}."))
 
 
 COMMANDS = (explain,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,15 +39,15 @@ def fault(text: str) -> None:
 
 
 def quiet(text: str) -> str:
-    return click.style(text, dim=True)
+    return click.style(text, dim=True) if text else ""
 
 
 def good(text: str) -> str:
-    return click.style(text, fg="green")
+    return click.style(text, fg="green") if text else ""
 
 
 def bad(text: str) -> str:
-    return click.style(text, fg="red")
+    return click.style(text, fg="red") if text else ""
 
 
 def words(status: str) -> str:
@@ -60,11 +61,14 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def when(moment: datetime | None, zone: str = "") -> str:
-    """An instant in the named zone (else this machine's), as `Thu 19 Nov 2026 07:30`."""
+    """An instant in the named zone (else this machine's, which it then names).
+
+    As `Thu 19 Nov 2026 07:30`, or `Thu 19 Nov 2026 08:30 CET`.
+    """
     if moment is None:
         return "never"
     local = moment.astimezone(ZoneInfo(zone) if zone else None)
-    return f"{local:%a} {local.day} {local:%b %Y %H:%M}"
+    return f"{local:%a} {local.day} {local:%b %Y %H:%M}" + ("" if zone else f" {local:%Z}")
 
 
 def day(on: date | None) -> str:
@@ -78,6 +82,11 @@ def width(text: str) -> int:
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in plain
     )
+
+
+def screen() -> int:
+    """Columns that a line may have: the terminal's, else 100."""
+    return shutil.get_terminal_size((100, 24)).columns
 
 
 def fit(text: str, columns: int) -> str:

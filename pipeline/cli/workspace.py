@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.session import Session, json_option, pass_session
-from pipeline.cli.show import as_json, count, good, say, title
+from pipeline.cli.show import as_json, count, good, quiet, say, title
 
 
 @click.command()
@@ -22,7 +22,8 @@ def init(directory: Path, sample: bool) -> None:
     tops = dict.fromkeys(path.relative_to(directory).parts[0] for path in made)
     for name in tops:
         say(f"  {name}{'/' if (directory / name).is_dir() else ''}")
-    say("Next: write who you are in firm.yaml, then `asterism check`.")
+    say(f"Next: write who you are in {directory / 'firm.yaml'}; then, in that folder:")
+    say(quiet("  asterism check"))
 
 
 @click.command()

@@ -17,7 +17,7 @@ from tests.door import Door, clean_environment
 def test_status_says_how_things_stand_and_what_is_next(to_read: Door) -> None:
     said = to_read("status")
     assert "Ferrier & Wick, Thu 19 Nov 2026" in said.out
-    assert "6 of 7 sources speak" in said.out
+    assert "6 of 7 sources answer" in said.out
     assert "Bench Notes: The server answered 503" in said.out
     assert "24 contacts, 2 without a basis" in said.out
     assert "→" in said.out

@@ -44,7 +44,7 @@ def test_stories_are_ranked_with_their_reasons(to_read: Door) -> None:
 
 def test_stories_of_our_own_say_whose_they_are(to_read: Door) -> None:
     said = to_read("stories", "--limit", "100")
-    assert "own  us, 09 Nov" in said.out
+    assert "own  us, 9 Nov" in said.out
 
 
 def test_stories_for_a_machine_are_by_constellation(to_read: Door) -> None:

@@ -100,7 +100,7 @@ REFUSALS = (
     Refusal("people list nosuch", 3, NO_CONSTELLATION),
     Refusal(f"people show {NOBODY}", 3, NO_CONTACT),
     Refusal("people pause", 2, ("Missing argument 'WHO'", "--help")),
-    Refusal(f"people pause {SOMEBODY} --until spring", 2, ("'spring' does not match",)),
+    Refusal(f"people pause {SOMEBODY} --until spring", 2, ("'spring' is none", "2027-03-31")),
     Refusal(f"people pause {SOMEBODY} --until 2020-01-01", 2, ("2020-01-01 is not in the future",)),
     Refusal(f"people pause {NOBODY} --until 2099-01-01", 3, NO_CONTACT),
     Refusal(f"people hold {SOMEBODY}", 2, ("Missing option '--reason'",)),
@@ -112,7 +112,7 @@ REFUSALS = (
         f"people suppress {SOMEBODY} --newsletter nosuch", 3, ("no newsletter nosuch", "Leave it")
     ),
     Refusal("coverage nosuch", 3, NO_CONSTELLATION),
-    Refusal("coverage --month 2026-13", 2, ("'2026-13' does not match",)),
+    Refusal("coverage --month 2026-13", 2, ("'2026-13' is none; write it as 2027-03",)),
     Refusal("explain story z", 2, ("“z” is too short", "first 4 characters")),
     Refusal("explain story zzzz", 3, NO_STORY),
     Refusal(f"explain contact {NOBODY}", 3, NO_CONTACT),
