@@ -198,6 +198,14 @@ def test_a_long_name_of_an_account_breaks_in_the_text_part() -> None:
     assert all(len(line) <= merge.WIDTH for line in text.split("\n") if "://" not in line)
 
 
+def test_a_list_without_people_has_one_column() -> None:
+    group = replace(SALES.sales[0].groups[0], rows=(), note="Nobody is known there.")
+    html = html_of(replace(SALES, sales=(replace(SALES.sales[0], groups=(group,)),)))
+    (table,) = re.findall(r'<table class="list".*?</table>', html, re.DOTALL)
+    assert "Nobody is known there." in table
+    assert "colspan" not in table
+
+
 def test_the_page_of_the_issue_belongs_to_nobody() -> None:
     page = render(PUBLIC, TEMPLATES)
     html = fill_html(page.html, {})
