@@ -95,7 +95,7 @@ def run(folder: Path) -> None:
 
     Raises: Conflict when the folder holds something that is no demo
     """
-    _make_room(folder)
+    make_room(folder)
     world = read_world()
     with world.open():
         demo = Demo(folder, world)
@@ -108,7 +108,7 @@ def run(folder: Path) -> None:
         _summary(demo)
 
 
-def _make_room(folder: Path) -> None:
+def make_room(folder: Path) -> None:
     if (folder / MARKER).is_file():
         _empty(folder)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
