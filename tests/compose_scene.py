@@ -71,6 +71,16 @@ class Scene:
         self.story_ids.append(story_id)
         return story_id
 
+    def told_of(self, story_id: int) -> set[int]:
+        """Ids of the contacts who were told of a story, or soon will be."""
+        with self.store.read() as tables:
+            (story,) = tables.stories.by_ids([story_id])
+            return {
+                contact.id
+                for contact in tables.people.contacts()
+                if any(fact["story"] == story.public_id for fact in tables.people.told(contact.id))
+            }
+
     # ── an issue ─────────────────────────────────────────────────────────────────────────
 
     def open(self) -> Issue:
