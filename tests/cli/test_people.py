@@ -135,6 +135,28 @@ def test_people_suppress_outlives_a_new_import(gathered: Door, tmp_path: Path) -
     assert gathered.ask("people", "show", INGRID)["suppressions"]
 
 
+def by_hand(door: Door) -> int:
+    (report,) = door.ask("coverage", CONSTELLATION)
+    return sum(account["by_hand"] for account in report["accounts"])
+
+
+def test_people_touch_counts_what_was_done_by_hand(gathered: Door) -> None:
+    said = gathered("--as", "ruth", "people", "touch", INGRID, "--kind", "call", "--minutes", "9")
+    assert f"asterism explain contact {INGRID}" in said.out
+    assert by_hand(gathered) == 1
+    story = gathered.ask("stories", "--limit", "1")[CONSTELLATION][0]["story"]
+    done = gathered.ask("people", "touch", INGRID, "--kind", "forward", "--story",
+                        story["public_id"][:8])  # fmt: skip
+    assert (done["kind"], done["story_id"]) == ("forward", story["id"])
+    assert "was told" in gathered("people", "show", INGRID).out
+
+
+def test_people_touch_again_is_a_second_touch(gathered: Door) -> None:
+    for number in (1, 2):
+        gathered("people", "touch", INGRID, "--kind", "call")
+        assert by_hand(gathered) == number
+
+
 def test_coverage_names_the_touched_and_the_untouched(to_read: Door) -> None:
     said = to_read("coverage", CONSTELLATION)
     assert "Makers of power tools, November 2026" in said.out

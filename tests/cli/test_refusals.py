@@ -111,6 +111,10 @@ REFUSALS = (
     Refusal(
         f"people suppress {SOMEBODY} --newsletter nosuch", 3, ("no newsletter nosuch", "Leave it")
     ),
+    Refusal(f"people touch {SOMEBODY} --kind letter", 2, ("'letter' is not one of", "forward")),
+    Refusal(f"people touch {SOMEBODY} --kind forward", 2, ("A forward passes a story on", "id")),
+    Refusal(f"people touch {SOMEBODY} --kind forward --story zzzz", 3, NO_STORY),
+    Refusal(f"people touch {NOBODY} --kind call", 3, NO_CONTACT),
     Refusal("coverage nosuch", 3, NO_CONSTELLATION),
     Refusal("coverage --month 2026-13", 2, ("'2026-13' is none; write it as 2027-03",)),
     Refusal("explain story z", 2, ("“z” is too short", "first 4 characters")),
