@@ -342,6 +342,12 @@ class PeopleTable(Protocol):
         """
         ...
 
+    def block(
+        self, address: str, scope: str, reason: SuppressionReason, now: datetime, detail: str = ""
+    ) -> bool:
+        """The same for one address alone; whoever had it may have a new one by now."""
+        ...
+
     def lift(self, contact_id: int, scope: str, now: datetime) -> bool:
         """End a suppression that the person themself asked for ("left"); others stay."""
         ...

@@ -13,6 +13,7 @@ from pipeline.cli.show import as_json, save, say, when
 from pipeline.errors import BadInput, Conflict, Mistake
 
 if TYPE_CHECKING:
+    from pipeline.ports import Ports
     from pipeline.stages.curate import CurateTally
 
 
@@ -181,11 +182,21 @@ def _typed(text: str) -> str:
 @pass_session
 def undo(session: Session) -> None:
     """Take back your last step; again, the one before it."""
+    from pipeline.rules.deeds import in_words
     from pipeline.stages.curate import undo as call
 
     with session.ports() as ports:
         operation = call(ports)
-    say(f"Taken back: {operation.verb}, {when(operation.at)}.")
+        title = _title_of(ports, operation.subject)
+    say(f"Taken back: {in_words(operation, title)}, {when(operation.at)}.")
+
+
+def _title_of(ports: Ports, subject: str) -> str:
+    kind, _, public_id = subject.partition(":")
+    if kind != "story":
+        return ""
+    with ports.store.read() as tables:
+        return tables.stories.find(public_id).title
 
 
 @curate.command()

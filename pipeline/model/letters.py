@@ -94,7 +94,8 @@ class Snippet:
     url: str = ""
     published_on: date | None = None
     language: str = ""  #: of the telling that the link leads to
-    about: tuple[str, ...] = ()  #: keys of accounts the story itself names
+    about: tuple[str, ...] = ()  #: keys of accounts that the story is about
+    named_by_us: tuple[str, ...] = ()  #: of these, whom only our own words name
     touches: tuple[
         tuple[str, str], ...
     ] = ()  #: (account key, why in words), first and second order

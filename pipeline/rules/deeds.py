@@ -34,6 +34,9 @@ _INNER = frozenset(
         "scores", "digests", "head_digest", "said", "notes", "undoes", "revision",
     }
 )  # fmt: skip
+#: What the explanation of an issue tells anyway, from the rows themselves.
+_UNSAID = frozenset({"beat_on", "variants"})
+_CALLED: Mapping[str, str] = {"sales": "sales editions"}
 
 
 def in_words(operation: Operation, title: str = "") -> str:
@@ -96,11 +99,11 @@ def _snippet(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Iter
 
 
 def _plain(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """Values of other rooms' operations, as they are: state, reason, file, …"""
+    """Values of other rooms' operations: state, reason, file, …"""
     for name, value in after.items():
-        if name in _INNER or not isinstance(value, str | int | float) or value == "":
+        if name in _INNER | _UNSAID or value == "" or not isinstance(value, str | int | float):
             continue
         was = before.get(name)
         shown = f"{value}".replace("_", " ") if name == "state" else f"{value}"
         came_from = f" (was {was})".replace("_", " ") if was not in (None, "", value) else ""
-        yield f"{name.replace('_', ' ')}: {shown}{came_from}"
+        yield f"{_CALLED.get(name, name.replace('_', ' '))}: {shown}{came_from}"

@@ -11,7 +11,7 @@ from typing import Literal
 from pipeline.errors import NotFound
 from pipeline.model.catalog import Rhythm
 from pipeline.model.letters import Delivery, DeliveryState, Heard, Issue
-from pipeline.model.people import EVERYWHERE, SuppressionReason
+from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.ledger import OUT
 
@@ -127,16 +127,21 @@ def keep_after_all(ports: Ports, token: str) -> None:
 def hear(ports: Ports, delivery_public_id: str, news: Heard, detail: str) -> DeliveryState | None:
     """Take in what the world tells of a copy; None when there is no such copy.
 
-    May come late, twice and out of order. A complaint and a bounce for good block the
-    address everywhere.
+    May come late, twice and out of order. A complaint blocks the person everywhere, a bounce
+    for good the address that the copy went to.
     """
-    block: dict[Heard, SuppressionReason] = {"complained": "complaint", "bounced": "bounce"}
     now = ports.clock.now()
     with ports.store.write() as tables:
         state = tables.deliveries.hear(delivery_public_id, news, detail, now)
         copy = tables.deliveries.by_public_id(delivery_public_id)
-        if copy is not None and copy.contact_id is not None and news in block:
-            tables.people.suppress(copy.contact_id, EVERYWHERE, block[news], now, detail)
+        if copy is not None and copy.contact_id is not None:
+            people = tables.people
+            if news == "complained":
+                people.suppress(
+                    copy.contact_id, EVERYWHERE, "complaint", now, detail, also=copy.address
+                )
+            elif news == "bounced":
+                people.block(copy.address, EVERYWHERE, "bounce", now, detail)
         return state
 
 

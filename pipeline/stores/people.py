@@ -260,6 +260,14 @@ class SqlPeople:
         }
         return new[mine]
 
+    def block(
+        self, address: str, scope: str, reason: SuppressionReason, now: datetime, detail: str = ""
+    ) -> bool:
+        """The same for one address alone; whoever had it may have a new one by now."""
+        hash_ = address_hash(self._address_key, address)
+        row = {"scope": scope, "reason": reason, "detail": detail, "at": now}
+        return insert_once(self._connection, suppressions, row | {"address_hash": hash_})
+
     def lift(self, contact_id: int, scope: str, now: datetime) -> bool:
         """End a suppression that the person themself asked for ("left"); others stay."""
         result = self._connection.execute(

@@ -15,7 +15,7 @@ from pipeline.ports import Ports
 from pipeline.stages import listen
 from pipeline.stages.deliver import deliver
 from pipeline.stores.people import address_hash
-from pipeline.stores.schema import contacts, new_public_id
+from pipeline.stores.schema import contacts, new_public_id, suppressions
 from pipeline.stores.sql import SqlStore
 from tests.builders import CATALOG, FERRIES, NOW, WEEKLY, StandingClock
 from tests.ledger_scene import TOKENS, Scene, build_scene
@@ -189,6 +189,22 @@ def test_news_moves_the_copy_and_blocks_where_it_must(
         assert told == state
     assert suppressed(scene) == blocked
     assert suppressed(scene, 1) == set()
+
+
+def test_a_bounce_of_an_old_address_leaves_the_new_one_alone(store: SqlStore) -> None:
+    scene = sent(store)
+    with store.write() as tables:
+        tables.people._connection.execute(
+            sa.update(contacts)
+            .where(contacts.c.id == scene.contact_ids[0])
+            .values(address="new@northline.example", address_hash="f" * 64)
+        )
+    listen.hear(ports(scene), scene.row(0).public_id, "bounced", "code 550")
+    assert suppressed(scene) == set()
+    with store.read() as tables:
+        blocked = tables.people._connection.execute(sa.select(suppressions.c.address_hash))
+        old = address_hash(tables.people._address_key, scene.row(0).address)
+        assert [one for (one,) in blocked] == [old]
 
 
 def test_a_late_complaint_counts_though_the_copy_had_bounced(store: SqlStore) -> None:

@@ -55,7 +55,8 @@ def wording_for(snippet: Snippet, account_key: str) -> Wording | None:
     if is_confidence(snippet):
         return _wording_of_confidence(snippet, account_key)
     if account_key in snippet.about:
-        return "own" if snippet.own_wording.strip() else None
+        theirs = snippet.own_wording.strip() and account_key not in snippet.named_by_us
+        return "own" if theirs else None
     return "plain"
 
 
@@ -85,12 +86,16 @@ def with_named(snippet: Snippet, accounts: Sequence[Account]) -> Snippet:
     """The snippet, about every account too that its own words name.
 
     A curator's take may speak of a company that the news itself does not; in that company's
-    copies it is about them as well. Names count as they are written, so that "target" is no
+    copies it is about them as well. The own wording was not written for them: their copies
+    leave the story out. Names count as they are written, so that "target" is no
     company.
     """
     said = "\n".join((snippet.title, snippet.fact, snippet.take, snippet.question))
     more = [a.key for a in accounts if a.key not in snippet.about and is_named(said, a)]
-    return replace(snippet, about=(*snippet.about, *more)) if more else snippet
+    if not more:
+        return snippet
+    named_by_us = (*snippet.named_by_us, *more)
+    return replace(snippet, about=(*snippet.about, *more), named_by_us=named_by_us)
 
 
 def is_named(text: str, account: Account) -> bool:

@@ -129,8 +129,9 @@ def _open(ports: Ports, tables: Tables, newsletter: Newsletter, tally: _Tally) -
         if beat.on not in known and beat.due_at - lead <= now:
             _record(tables, newsletter, beat, "skipped", beat.note, tally)
     near = [beat for beat in beats(rhythm, holidays, start, end) if beat.due_at - lead <= now]
-    if not known:
-        near = [beat for beat in near if beat.due_at > now]
+    if not known:  # a new newsletter has missed nothing; it begins with what can still be written
+        writing = timedelta(hours=newsletter.cut_off_h)
+        near = [beat for beat in near if beat.due_at - writing > now]
     ahead = [beat for beat in near if beat.due_at > now]
     past = [beat for beat in near if beat.due_at <= now]
     for beat in past:

@@ -288,8 +288,9 @@ def _of_wall(draft: Draft) -> Iterator[Finding]:
             ):
                 what = f"the general wording holds {hit}, which betrays where it came from"
                 yield Finding("confidence_betrayed", where, what, blocks=travels(snippet))
-        if len(snippet.about) > 1 and snippet.own_wording.strip():
-            names = ", ".join(a.name for key in snippet.about if (a := material.account(key)))
+        readers = [key for key in snippet.about if wording_for(snippet, key) == "own"]
+        if len(readers) > 1:
+            names = ", ".join(a.name for key in readers if (a := material.account(key)))
             what = f"its own wording goes to each of {names}"
             yield Finding("own_wording_shared", where, what, blocks=False)
     yield from _of_naming(draft)

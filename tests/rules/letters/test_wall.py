@@ -223,6 +223,9 @@ def test_a_story_is_about_whom_its_own_words_name():
     assert with_named(kept, FERRIES.accounts).about == ("northline", "blue-strait")
     assert wording_for(with_named(kept, FERRIES.accounts), "blue-strait") is None
     assert with_named(snippet(1, take="The blue strait is wide."), FERRIES.accounts).about == ()
+    for_them = with_named(replace(kept, own_wording="Your quay."), FERRIES.accounts)
+    assert wording_for(for_them, "northline") == "own"
+    assert wording_for(for_them, "blue-strait") is None, "it was not written for them"
     assert with_named(snippet(1, title="Skagenruter moves"), FERRIES.accounts).about == (
         "skagen-ruter",
     )
