@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +100,32 @@ def demo(directory: Path) -> None:
     """Run the main job on an invented firm; needs no network."""
     from pipeline.demo.run import run
 
-    run(directory)
+    run(directory, _given)
+
+
+def _given(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What a command prints when it is given in this environment, without ASTERISM_… of ours."""
+    root = click.get_current_context().find_root().command
+    outside = dict(os.environ)
+    printed = io.StringIO()
+    try:
+        for name in [name for name in os.environ if name.startswith("ASTERISM_")]:
+            del os.environ[name]
+        os.environ.update(environment)
+        _heed_zone()
+        with redirect_stdout(printed):
+            root.main(list(arguments), prog_name="asterism", standalone_mode=False)
+    finally:
+        os.environ.clear()
+        os.environ.update(outside)
+        _heed_zone()
+    return printed.getvalue()
+
+
+def _heed_zone() -> None:
+    """Read TZ anew, where the system can."""
+    if hasattr(time, "tzset"):
+        time.tzset()
 
 
 COMMANDS = (status, serve, demo)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,41 +35,38 @@ EDITIONS = (
 )  # fmt: skip
 
 
+#: Runs one command of the command line: (arguments, environment) → what it prints.
+Give = Callable[[Sequence[str], Mapping[str, str]], str]
+
+
 @dataclass(slots=True)
 class Demo:
     """One run: the workspace, the world around it, and what was said."""
 
     folder: Path
     world: World
+    give: Give
     now: str = TUESDAY
     said: list[Said] = field(default_factory=list)
 
     def environment(self) -> Mapping[str, str]:
-        ours = {k: v for k, v in os.environ.items() if not k.startswith("ASTERISM_")}
+        """What the commands find set, besides what a person has set."""
         return {
-            **ours,
             "ASTERISM_NOW": self.now,
             "ASTERISM_ALLOW_NETWORKS": "127.0.0.0/8",
             "ASTERISM_ALLOW_PORTS": ",".join(map(str, self.world.ports)),
-            "PYTHONIOENCODING": "utf-8",
             "TZ": "Europe/London",
         }
 
     def call(self, *arguments: str) -> str:
-        """Run one command as a person would; its output."""
-        done = subprocess.run(  # noqa: S603 - our own program, our own words
-            [sys.executable, "-m", "pipeline", "-C", str(self.folder), *arguments],
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-        if done.returncode:
+        """Give one command as a person would; its output."""
+        try:
+            return self.give(["-C", str(self.folder), *arguments], self.environment())
+        except AsterismError as error:
             raise AsterismError(
                 f"The demo stopped at: asterism {' '.join(arguments)}",
-                f"{done.stdout}\nIts folder is {self.folder}; please report this.",
-            )
-        return done.stdout
+                f"{error}\nIts folder is {self.folder}; please report this.",
+            ) from error
 
     def step(self, title: str, *arguments: str, lines: int = 40) -> None:
         """One step of the demo: say it, do it, show what it says."""
@@ -90,7 +84,7 @@ class Demo:
         return json.loads(self.call(*arguments, "--json"))
 
 
-def run(folder: Path) -> None:
+def run(folder: Path, give: Give) -> None:
     """Make the workspace anew, run the main job on it, and say where to look.
 
     Raises: Conflict when the folder holds something that is no demo
@@ -98,7 +92,7 @@ def run(folder: Path) -> None:
     make_room(folder)
     world = read_world()
     with world.open():
-        demo = Demo(folder, world)
+        demo = Demo(folder, world, give)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARKER).touch()
         demo.step("A workspace is made", "init", str(folder), "--sample")
