@@ -24,7 +24,7 @@ demo: $(READY) ## run the main job on a sample workspace, from feeds to inboxes
 	@$(BIN)/asterism demo
 
 test: $(READY) ## run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY) ## format, lint, types, floors
 	@$(BIN)/ruff format --check .

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-SAMPLE = Path(__file__).parents[1] / "sample" / "world"
+OUTSIDE = Path(__file__).parent / "outside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class World:
             yield self
 
 
-def read_world(folder: Path = SAMPLE) -> World:
+def read_world(folder: Path = OUTSIDE) -> World:
     """The publishers that the folder's world.toml lists."""
     listed = tomllib.loads((folder / "world.toml").read_text(encoding="utf-8"))
     return World(

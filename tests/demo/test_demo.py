@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from pipeline.demo.run import ISSUE, MARKER, THURSDAY, make_room
+from pipeline.demo.world import OUTSIDE
 from pipeline.errors import Conflict
 from tests.door import call, clean_environment
 from tests.sample.test_sample import KEEPERS
@@ -157,7 +158,7 @@ def test_three_tellings_are_one_story_and_the_pool_is_worth_reading(shown: Shown
 
 
 def test_hostile_markup_is_in_no_letter_and_on_no_page(shown: Shown) -> None:
-    raw = (shown.folder / "world/tool-trade-weekly-2.xml").read_text(encoding="utf-8")
+    raw = (OUTSIDE / "tool-trade-weekly-2.xml").read_text(encoding="utf-8")
     assert all(trace in raw for trace in ("<script", "onerror", "javascript:"))
     texts = [str(part.get_content()) for message in shown.letters() for part in message.walk()
              if part.get_content_maintype() == "text"]  # fmt: skip

@@ -22,7 +22,7 @@ from pipeline.workspace.starter import init
 from tests.builders import StandingClock
 
 SAMPLE = Path(pipeline.__path__[0]) / "sample"
-WORLD = SAMPLE / "world"
+WORLD = Path(pipeline.__path__[0]) / "demo" / "outside"
 TUESDAY = datetime(2026, 11, 17, 8, tzinfo=UTC)
 WEDNESDAY = datetime(2026, 11, 18, 8, tzinfo=UTC)
 ISSUE = "under-load/1"

@@ -65,7 +65,7 @@ def lint_issue(
         if reused and snippet.url and snippet.url in reused:
             what = f"the link stood in {reused[snippet.url]} already: {snippet.url}"
             found.append(Finding("link_reused", where, what))
-    return tuple(found)
+    return (*found, *_quotes_by_source(snippets))
 
 
 def lint_rendered(
@@ -274,7 +274,7 @@ def _quotes(snippet: Snippet, where: str) -> Iterator[Finding]:
         yield Finding("copied_title", where, what, blocks=False)
     for texts in ((snippet.fact, snippet.take), (snippet.own_wording,)):
         shown = "\n".join(map(_paragraphs, texts))
-        quoted = quoted_words(shown) + (quoted_words(snippet.title) if len(texts) > 1 else 0)
+        quoted = _quoted(snippet) if len(texts) > 1 else quoted_words(shown)
         if quoted > MAX_QUOTED:
             what = f"{quoted} quoted words; at most {MAX_QUOTED} of one source"
             yield Finding("over_quoted", where, what)
@@ -285,6 +285,24 @@ def _quotes(snippet: Snippet, where: str) -> Iterator[Finding]:
                 f"taken from the source word for word: “{_some(run)}”; "
                 "put it in quotation marks, or say it in your own words",
             )
+
+
+def _quotes_by_source(snippets: Sequence[Snippet]) -> Iterator[Finding]:
+    """Two stories of one source share its forty words."""
+    quoted: dict[str, list[int]] = {}
+    for snippet in snippets:
+        if snippet.story_kind == "news" and snippet.source_name:
+            quoted.setdefault(snippet.source_name, []).append(_quoted(snippet))
+    for source, counts in quoted.items():
+        if sum(counts) > MAX_QUOTED >= max(counts):
+            what = f"{sum(counts)} quoted words in several stories; at most {MAX_QUOTED}"
+            yield Finding("over_quoted", f"source “{source}”", what)
+
+
+def _quoted(snippet: Snippet) -> int:
+    """Quoted words in what most readers see of a story."""
+    shown = "\n".join(map(_paragraphs, (snippet.fact, snippet.take)))
+    return quoted_words(shown) + quoted_words(snippet.title)
 
 
 def _paragraphs(source: str) -> str:

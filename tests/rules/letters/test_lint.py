@@ -225,6 +225,16 @@ def test_at_most_forty_words_of_one_source() -> None:
     assert codes(own, NOTE) == [("over_quoted", True)]
 
 
+def test_two_stories_of_one_source_share_its_forty_words() -> None:
+    words = "“" + " ".join(f"w{n}" for n in range(21)) + "”"
+    first, second = replace(NEWS, fact=words), replace(NEWS, id=99, story_id=99, fact=words)
+    (finding,) = [one for one in found(first, second, NOTE) if one.code == "over_quoted"]
+    assert (finding.where, finding.blocks) == (f"source “{NEWS.source_name}”", True)
+    assert finding.what == "42 quoted words in several stories; at most 40"
+    other = replace(second, source_name="Another Source")
+    assert not [one for one in found(first, other, NOTE) if one.code == "over_quoted"]
+
+
 THEIRS = "one two three four five six seven eight nine ten"
 
 
