@@ -327,7 +327,8 @@ class NewsletterShape(Shape):
     title: Line = Field(description="What readers see.")
     mode: Mode = Field(
         default="curated",
-        description="curated: people keep and write. automatic: the machine does.",
+        description="curated: people keep and write. automatic: the machine will, once "
+        "there is a scheduler; until then it is treated as curated.",
     )
     rhythm: RhythmShape = Field(description="When issues go out.")
     lead: Days = Field(
@@ -348,7 +349,7 @@ class NewsletterShape(Shape):
     review_window: Hours = Field(
         default=24,
         json_schema_extra={"default": "24 h"},
-        description="Automatic: so long a person can look and stop it.",
+        description="Automatic: so long a person can look and stop it (not in use yet).",
     )
     floor: int = Field(default=3, ge=1, le=50, description="A copy with fewer stories stays here.")
     ceiling: int = Field(default=8, ge=1, le=50, description="No issue has more stories.")
