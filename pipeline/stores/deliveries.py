@@ -196,6 +196,7 @@ class SqlDeliveries:
             sa.select(
                 deliveries,
                 contacts.c.address.label("contact_address"),
+                contacts.c.account_id.label("account_now"),
                 contacts.c.invalid,
                 sa.func.coalesce(contacts.c.retired_at, accounts.c.retired_at).label("retired_at"),
                 suppressed.label("suppressed"),
@@ -469,6 +470,7 @@ def _kept_back(row: sa.Row[Any]) -> str:
     reasons = (
         ("erased", not row.contact_address),
         ("retired", row.retired_at is not None),
+        (ledger.MOVED, row.account_now != row.account_id),
         (f"invalid_address: {row.invalid}", row.invalid),
         ("not_subscribed", row.unsubscribed and row.purpose == "letter"),
         ("paused", row.paused),

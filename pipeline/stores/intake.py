@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from pipeline.errors import NotFound
 from pipeline.model.people import EVERYWHERE, Basis, ImportRow
+from pipeline.rules.letters.ledger import MOVED
 from pipeline.rules.people.intake import Intake, Known, decide_row
 from pipeline.stores.schema import (
     accounts,
@@ -29,9 +30,6 @@ CHUNK = 500
 
 #: Systems that number people once and for all: by their ids a changed address is followed.
 CRMS = ("hubspot", "pipedrive", "salesforce", "workbooks")
-
-#: Why a copy that was made for another account is kept back.
-MOVED = "moved to another account"
 
 T = TypeVar("T")
 Hashed = tuple[str, ImportRow]  #: (address hash, row)

@@ -13,7 +13,14 @@ import sqlalchemy as sa
 from pipeline.model.letters import PlannedDelivery
 from pipeline.rules.letters.ledger import UNSENT
 from pipeline.stores.people import address_hash
-from pipeline.stores.schema import deliveries, delivery_events, new_public_id, told, variants
+from pipeline.stores.schema import (
+    contacts,
+    deliveries,
+    delivery_events,
+    new_public_id,
+    told,
+    variants,
+)
 
 CHUNK = 500
 
@@ -69,13 +76,14 @@ class Planner:
     def _decide(self, chunk: Sequence[PlannedDelivery]) -> _Work:
         hashes = [address_hash(self._secret, row.address) for row in chunk]
         standing = self._standing(chunk, hashes)
+        homes = self._homes(chunk)
         by_who = {(row.purpose, row.contact_id, row.staff_key): row for row in standing}
         by_hash = {(row.purpose, row.address_hash): row for row in standing}
         work = _Work()
         for row, hashed in zip(chunk, hashes, strict=True):
             mine = by_who.get(_who(row))
             other = by_hash.get((row.purpose, hashed))
-            values = self._values(row, hashed)
+            values = self._values(row, hashed) | {"account_id": homes.get(row.contact_id)}
             if self._is_taken(row, hashed, mine, other):
                 values |= _kept_back(values["public_id"], SAME_ADDRESS)
             elif other is not None and other is not mine:
@@ -92,14 +100,14 @@ class Planner:
         self, chunk: Sequence[PlannedDelivery], hashes: Sequence[str]
     ) -> Sequence[sa.Row[Any]]:
         """Rows of this issue that have one of these recipients or addresses."""
-        contacts = [row.contact_id for row in chunk if row.contact_id is not None]
+        readers = [row.contact_id for row in chunk if row.contact_id is not None]
         staff = [row.staff_key for row in chunk if row.contact_id is None]
         return self._connection.execute(
             sa.select(deliveries)
             .where(
                 deliveries.c.issue_id == self._issue_id,
                 sa.or_(
-                    deliveries.c.contact_id.in_(contacts),
+                    deliveries.c.contact_id.in_(readers),
                     deliveries.c.staff_key.in_(staff),
                     deliveries.c.address_hash.in_(hashes),
                 ),
@@ -107,6 +115,14 @@ class Planner:
             .order_by(deliveries.c.id)
             .with_for_update()
         ).all()
+
+    def _homes(self, chunk: Sequence[PlannedDelivery]) -> dict[int | None, int]:
+        """The account of each contact at this moment."""
+        ids = [row.contact_id for row in chunk if row.contact_id is not None]
+        found = self._connection.execute(
+            sa.select(contacts.c.id, contacts.c.account_id).where(contacts.c.id.in_(ids))
+        )
+        return {row.id: row.account_id for row in found}
 
     def _is_taken(
         self,

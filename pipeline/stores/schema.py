@@ -574,6 +574,8 @@ deliveries = Table(
     Column("purpose", String(10), nullable=False),
     reference("variant_id", "variants.id"),
     Column("contact_id", BigKey, ForeignKey("contacts.id"), nullable=True, index=True),
+    # whose copy it was made as: who moves to a rival meanwhile must not get it
+    Column("account_id", BigKey, ForeignKey("accounts.id"), nullable=True),
     Column("staff_key", String(100), nullable=True),
     Column("address", String(320), nullable=False),
     Column("address_hash", String(64), nullable=False, index=True),

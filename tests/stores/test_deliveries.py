@@ -287,6 +287,24 @@ def _hold(scene: Scene, contact_id: int) -> None:
         tables.people.hold(contact_id, "tom", "in the middle of a complaint", NOW)
 
 
+def _move_to_a_rival(scene: Scene, contact_id: int) -> None:
+    with connection(scene.store) as raw:
+        rival = raw.scalar(
+            sa.insert(schema.accounts)
+            .from_select(
+                ["constellation_id", "public_id", "key", "name", "domain", "relationship",
+                 "owner_key"],
+                sa.select(
+                    schema.accounts.c.constellation_id, sa.literal(schema.new_public_id()),
+                    sa.literal("blue-strait"), sa.literal("Blue Strait"), sa.literal(""),
+                    sa.literal("prospect"), sa.literal("tom"),
+                ),
+            )
+            .returning(schema.accounts.c.id)
+        )  # fmt: skip
+    _set_contact(account_id=rival)(scene, contact_id)
+
+
 def _unsubscribe(scene: Scene, contact_id: int) -> None:
     with connection(scene.store) as raw:
         newsletter = raw.scalar(
@@ -310,6 +328,7 @@ def _unsubscribe(scene: Scene, contact_id: int) -> None:
         (_pause, "paused"),
         (_hold, "held"),
         (_unsubscribe, "not_subscribed"),
+        (_move_to_a_rival, "moved to another account"),
     ],
 )
 def test_who_must_not_be_mailed_is_withheld_in_the_very_next_claim(

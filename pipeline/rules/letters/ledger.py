@@ -32,6 +32,9 @@ OPEN: frozenset[DeliveryState] = frozenset({"planned", "claimed", "attempting", 
 #: These reached the other side, whatever became of them there.
 OUT: frozenset[DeliveryState] = frozenset({"accepted", "delivered", "bounced", "complained"})
 
+#: Why a copy that was made for another account is kept back.
+MOVED = "moved to another account"
+
 ATTEMPTS = 5
 #: How long to wait after the first, second, … deferral.
 PAUSES = (

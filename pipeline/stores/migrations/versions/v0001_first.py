@@ -654,6 +654,7 @@ def _ledger() -> None:
         sa.Column("purpose", sa.String(10), nullable=False),
         sa.Column("variant_id", KEY, nullable=False),
         sa.Column("contact_id", KEY, nullable=True),
+        sa.Column("account_id", KEY, nullable=True),
         sa.Column("staff_key", sa.String(100), nullable=True),
         sa.Column("address", sa.String(320), nullable=False),
         sa.Column("address_hash", sa.String(64), nullable=False),
@@ -681,6 +682,9 @@ def _ledger() -> None:
         ),
         sa.ForeignKeyConstraint(
             ["contact_id"], ["contacts.id"], name="fk_deliveries_contact_id_contacts"
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="fk_deliveries_account_id_accounts"
         ),
         sa.UniqueConstraint("public_id", name="uq_deliveries_public_id"),
         sa.UniqueConstraint(
