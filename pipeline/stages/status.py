@@ -14,7 +14,7 @@ from pipeline.model.news import SourceState
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.content_lock import OPEN_STATES
 from pipeline.rules.letters.curator_notes import moment_in_words
-from pipeline.rules.letters.rhythm import next_beat
+from pipeline.rules.letters.rhythm import next_beat, not_before
 
 Health = Literal["healthy", "failing", "gone", "never_asked"]
 
@@ -156,7 +156,11 @@ def _pool(ports: Ports, tables: Tables, constellation: Constellation) -> PoolSiz
 
 def _newsletter(ports: Ports, tables: Tables, newsletter: Newsletter) -> NewsletterStatus:
     issues = tables.letters.issues(newsletter.key)
-    beat = _beat(ports, newsletter, {i.beat_on for i in issues if i.state not in UNFINISHED})
+    soonest = not_before(
+        newsletter, ports.clock.now(), begun=bool(tables.letters.beats(newsletter.key))
+    )
+    served = {i.beat_on for i in issues if i.state not in UNFINISHED}
+    beat = _beat(ports, newsletter, served, soonest)
     unfinished = [i for i in issues if i.state in UNFINISHED]
     issue = min(unfinished, key=lambda i: i.due_at, default=None)
     main = [s for s in tables.snippets.of_issue(issue.id) if s.section == "main"] if issue else []
@@ -172,13 +176,15 @@ def _newsletter(ports: Ports, tables: Tables, newsletter: Newsletter) -> Newslet
     )
 
 
-def _beat(ports: Ports, newsletter: Newsletter, served: Set[date]) -> Beat | None:
+def _beat(
+    ports: Ports, newsletter: Newsletter, served: Set[date], soonest: datetime
+) -> Beat | None:
     """The first beat ahead whose issue is not finished."""
-    now, rhythm = ports.clock.now(), newsletter.rhythm
-    after = now.astimezone(ZoneInfo(rhythm.zone)).date() - timedelta(days=1)
+    rhythm = newsletter.rhythm
+    after = soonest.astimezone(ZoneInfo(rhythm.zone)).date() - timedelta(days=1)
     try:
         beat = next_beat(rhythm, ports.catalog.firm.holidays, after)
-        while beat.due_at <= now or beat.on in served:
+        while beat.due_at <= soonest or beat.on in served:
             beat = next_beat(rhythm, ports.catalog.firm.holidays, beat.on)
     except StopIteration:  # the calendar itself has ended
         return None

@@ -9,7 +9,7 @@ from itertools import count, groupby
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pipeline.model.catalog import Rhythm
+from pipeline.model.catalog import Newsletter, Rhythm
 from pipeline.model.letters import Beat
 
 LateDecision = Literal["due", "send_late", "missed"]
@@ -39,6 +39,16 @@ def beats(rhythm: Rhythm, holidays: Collection[date], start: date, end: date) ->
 def next_beat(rhythm: Rhythm, holidays: Collection[date], after: date) -> Beat:
     """The first beat on a day later than `after`."""
     return next(beats(rhythm, holidays, after + _DAY, date.max))
+
+
+def not_before(newsletter: Newsletter, now: datetime, *, begun: bool) -> datetime:
+    """A beat that gets an issue lies after this.
+
+    A new newsletter has missed nothing: it begins with a beat whose issue can still be written.
+
+    Shape:  begun says that beats of it are on record
+    """
+    return now if begun else now + timedelta(hours=newsletter.cut_off_h)
 
 
 def skipped(rhythm: Rhythm, holidays: Collection[date], start: date, end: date) -> Iterator[Beat]:

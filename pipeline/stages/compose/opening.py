@@ -14,7 +14,7 @@ from pipeline.model.log import Operation
 from pipeline.model.news import Story
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.prefill import prefilled
-from pipeline.rules.letters.rhythm import beats, late_decision, skipped
+from pipeline.rules.letters.rhythm import beats, late_decision, not_before, skipped
 from pipeline.stages.compose.reading import WENT_OUT, day_of
 
 _DAY = timedelta(days=1)
@@ -129,9 +129,9 @@ def _open(ports: Ports, tables: Tables, newsletter: Newsletter, tally: _Tally) -
         if beat.on not in known and beat.due_at - lead <= now:
             _record(tables, newsletter, beat, "skipped", beat.note, tally)
     near = [beat for beat in beats(rhythm, holidays, start, end) if beat.due_at - lead <= now]
-    if not known:  # a new newsletter has missed nothing; it begins with what can still be written
-        writing = timedelta(hours=newsletter.cut_off_h)
-        near = [beat for beat in near if beat.due_at - writing > now]
+    if not known:
+        soonest = not_before(newsletter, now, begun=False)
+        near = [beat for beat in near if beat.due_at > soonest]
     ahead = [beat for beat in near if beat.due_at > now]
     past = [beat for beat in near if beat.due_at <= now]
     for beat in past:

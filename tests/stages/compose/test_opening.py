@@ -54,6 +54,15 @@ def test_opening_again_changes_nothing(scene):
     assert (scene.issue(), scene.snippets()) == before
 
 
+def test_a_new_newsletter_begins_with_what_can_still_be_written(scene):
+    scene.at(DUE - timedelta(hours=24))
+    assert open_issues(scene.ports).opened == ()
+    assert beats(scene) == {}
+    scene.at(DUE + timedelta(days=2))
+    (issue,) = open_issues(scene.ports).opened
+    assert (issue.number, issue.beat_on) == (1, BEAT + timedelta(days=7))
+
+
 def test_nothing_is_opened_before_its_lead_time(scene):
     scene.at(DUE - timedelta(days=5, minutes=1))
     assert open_issues(scene.ports).opened == ()
