@@ -73,7 +73,7 @@ class World:
         self.port: int = self._listener.getsockname()[1]
 
     def __enter__(self) -> World:
-        self._start(self._accept)
+        self._accepting = self._start(self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -81,6 +81,7 @@ class World:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._accepting.join(10)  # from here on nobody else comes in
         with self._lock:
             for connection in self._open:
                 with suppress(OSError):
@@ -105,10 +106,11 @@ class World:
     def paths(self) -> list[str]:
         return [call.path for call in self.calls]
 
-    def _start(self, target: Callable[..., None], *args: object) -> None:
+    def _start(self, target: Callable[..., None], *args: object) -> threading.Thread:
         thread = threading.Thread(target=target, args=args, daemon=True)
         self._threads.append(thread)
         thread.start()
+        return thread
 
     def _accept(self) -> None:
         while True:
@@ -121,9 +123,13 @@ class World:
                 self._open.add(connection)
             self._start(self._talk, connection)
 
+    def _forget(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open.discard(connection)
+
     def _talk(self, connection: socket.socket) -> None:
         with connection, ExitStack() as last, suppress(OSError):
-            last.callback(self._open.discard, connection)
+            last.callback(self._forget, connection)
             while not self.ending.is_set():
                 call = self._listen(connection)
                 if call is None:
