@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from calendar import day_name
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from pipeline.errors import NotFound
-from pipeline.model.catalog import Rhythm
 from pipeline.model.letters import Delivery, DeliveryState, Heard, Issue
 from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports, Tables
+from pipeline.rules.letters.language import how_often
 from pipeline.rules.letters.ledger import OUT
 
 Scope = Literal["this", "all"]
@@ -32,6 +31,7 @@ class LeavePage:
     title: str  #: the newsletter's, where there is only one; else ""
     how_often: str  #: "every Thursday", with the title
     positioning: str  #: with the title
+    language: str  #: of title and positioning; else ""
     firm_name: str
     postal_address: str
 
@@ -51,8 +51,8 @@ class PublicIssue:
     public_id: str
 
 
-def look(ports: Ports) -> LeavePage:
-    """What stands on the leave page before anything is pressed.
+def look(ports: Ports, language: str = "en") -> LeavePage:
+    """What stands on the leave page before anything is pressed, to a reader of this language.
 
     It takes no token: opening the page neither reads nor changes anything about the reader,
     and a wrong link looks like a right one.
@@ -62,22 +62,12 @@ def look(ports: Ports) -> LeavePage:
     only = newsletters[0] if len(newsletters) == 1 else None
     return LeavePage(
         title=only.title if only else "",
-        how_often=how_often(only.rhythm) if only else "",
+        how_often=how_often(language, only.rhythm) if only else "",
         positioning=only.positioning if only else "",
+        language=only.language if only else "",
         firm_name=firm.name,
         postal_address=firm.postal_address,
     )
-
-
-def how_often(rhythm: Rhythm) -> str:
-    """A rhythm in a reader's words: "every Thursday", "every 2 weeks", "every month"."""
-    unit = {"weekly": "week", "monthly": "month", "quarterly": "quarter"}[rhythm.cadence]
-    if rhythm.every > 1:
-        return f"every {rhythm.every} {unit}s"
-    if rhythm.cadence == "weekly":
-        weekday = rhythm.anchor.weekday() if rhythm.weekday is None else rhythm.weekday
-        return f"every {day_name[weekday]}"
-    return f"every {unit}"
 
 
 def leave(ports: Ports, token: str, scope: Scope, *, one_click: bool, again: bool = False) -> Left:

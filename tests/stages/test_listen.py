@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, time, timedelta
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from pipeline.errors import NotFound
-from pipeline.model.catalog import Rhythm
 from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports
 from pipeline.stages import listen
@@ -133,26 +132,14 @@ def test_staying_after_all_lets_the_next_letter_come(store: SqlStore) -> None:
 
 def test_the_page_names_a_letter_only_where_there_is_one(store: SqlStore) -> None:
     scene = build_scene(store, contacts=1)
-    assert listen.look(ports(scene)).title == WEEKLY.title
+    only = listen.look(ports(scene))
+    assert (only.title, only.how_often) == (WEEKLY.title, "every Thursday")
+    assert listen.look(ports(scene), "de").how_often == "jeden Donnerstag"
     monthly = replace(WEEKLY, key="ferry-monthly", title="A Month of Quays")
     two = replace(CATALOG, constellations=(replace(FERRIES, newsletters=(WEEKLY, monthly)),))
     page = listen.look(ports(scene, catalog=two))
-    assert (page.title, page.how_often, page.positioning) == ("", "", "")
+    assert (page.title, page.how_often, page.positioning, page.language) == ("", "", "", "")
     assert page.firm_name == CATALOG.firm.name
-
-
-@pytest.mark.parametrize(
-    ("rhythm", "words"),
-    [
-        (Rhythm("weekly", "UTC", time(7), date(2027, 1, 7)), "every Thursday"),
-        (Rhythm("weekly", "UTC", time(7), date(2027, 1, 7), weekday=0), "every Monday"),
-        (Rhythm("weekly", "UTC", time(7), date(2027, 1, 7), every=2), "every 2 weeks"),
-        (Rhythm("monthly", "UTC", time(7), date(2027, 1, 7)), "every month"),
-        (Rhythm("quarterly", "UTC", time(7), date(2027, 1, 7)), "every quarter"),
-    ],
-)
-def test_a_rhythm_in_a_readers_words(rhythm: Rhythm, words: str) -> None:
-    assert listen.how_often(rhythm) == words
 
 
 def test_an_issue_stays_readable_for_those_who_have_it(store: SqlStore) -> None:

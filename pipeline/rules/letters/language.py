@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
 
+from pipeline.model.catalog import Cadence, Rhythm
 from pipeline.model.people import Basis
 
 _NB = "\u00a0"
@@ -73,6 +74,9 @@ class Words:
     signals: Mapping[str, str]
     languages: Mapping[str, str]
     units: tuple[str, ...]  #: what a number is bound to, besides the common ones
+    # a rhythm
+    every_weekday: str  #: "every {weekday}"
+    every: Mapping[Cadence, tuple[str, str]]  #: of one week, month or quarter; of {n} of them
 
 
 _ONE_TO_TWELVE = "one two three four five six seven eight nine ten eleven twelve"
@@ -172,6 +176,12 @@ ENGLISH = Words(
     }),
     units=("million", "billion", "percent", "per cent", "euros", "dollars", "pounds", "years",
            "months", "weeks", "days", "hours", "minutes", "volts"),
+    every_weekday="every {weekday}",
+    every=MappingProxyType({
+        "weekly": ("every week", "every {n} weeks"),
+        "monthly": ("every month", "every {n} months"),
+        "quarterly": ("every quarter", "every {n} quarters"),
+    }),
 )  # fmt: skip
 
 GERMAN = Words(
@@ -240,6 +250,12 @@ GERMAN = Words(
     }),
     units=("Millionen", "Milliarden", "Prozent", "Mio.", "Mrd.", "Euro", "Dollar", "Jahre",
            "Jahren", "Monate", "Monaten", "Wochen", "Tage", "Tagen", "Stunden", "Minuten", "Volt"),
+    every_weekday="jeden {weekday}",
+    every=MappingProxyType({
+        "weekly": ("jede Woche", "alle {n} Wochen"),
+        "monthly": ("jeden Monat", "alle {n} Monate"),
+        "quarterly": ("jedes Quartal", "alle {n} Quartale"),
+    }),
 )  # fmt: skip
 
 LANGUAGES: Mapping[str, Words] = MappingProxyType({"en": ENGLISH, "de": GERMAN})
@@ -294,6 +310,25 @@ def day_month(language: str, day: date, beside: date | None = None) -> str:
     ours = words(language)
     form = ours.day if beside is not None and beside.year == day.year else ours.day_year
     return form.format(day=day.day, month=ours.months[day.month - 1], year=day.year)
+
+
+def how_often(language: str, rhythm: Rhythm) -> str:
+    """A rhythm in a reader's words: "every Thursday", "every 2 weeks", "every month"."""
+    ours = words(language)
+    if rhythm.cadence == "weekly" and rhythm.every == 1:
+        weekday = rhythm.anchor.weekday() if rhythm.weekday is None else rhythm.weekday
+        return ours.every_weekday.format(weekday=ours.weekdays[weekday])
+    one, several = ours.every[rhythm.cadence]
+    return several.format(n=f"{rhythm.every}") if rhythm.every > 1 else one
+
+
+def asking_for(language: str) -> str:
+    """What a letter adds to the address of a page of its own, so that it speaks as the letter.
+
+    Nothing for English, in which a page speaks that is asked for nothing.
+    """
+    code = primary(language)
+    return f"?lang={code}" if code in LANGUAGES and code != "en" else ""
 
 
 def written_in(language: str, other: str) -> str:

@@ -19,6 +19,7 @@ from pipeline.ports import Ports
 from pipeline.rules.letters import editions
 from pipeline.rules.letters.audience import arithmetic, decide
 from pipeline.rules.letters.forward import Desk, Standing
+from pipeline.rules.letters.language import asking_for
 from pipeline.rules.letters.lint import lint_issue, lint_rendered, longest_values
 from pipeline.rules.letters.merge import fill_html, fill_text
 from pipeline.rules.letters.render import read_templates, render
@@ -124,7 +125,7 @@ class _Planner:
         ports, material = self._ports, self._material
         public_id = ports.tokens.derive(material.issue.public_id, "letter", contact.public_id)
         token = ports.tokens.make("leave", public_id)
-        leave_url = f"{ports.catalog.firm.base_url}/leave/{token}"
+        leave_url = f"{ports.catalog.firm.base_url}/leave/{token}{asking_for(material.language)}"
         return PlannedDelivery(
             purpose="letter",
             address=contact.address,

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import date
+from datetime import date, time
 
 import pytest
 
+from pipeline.model.catalog import Rhythm
 from pipeline.model.news import SIGNALS
 from pipeline.model.people import Basis
 from pipeline.rules.letters.language import (
     ENGLISH,
     LANGUAGES,
     OUR_WORDS,
+    asking_for,
     because,
     day_month,
     direction,
     greeting,
+    how_often,
     long_date,
     short_date,
     signal_word,
@@ -59,6 +62,27 @@ def test_dates(language: str, short: str, long: str, day: str) -> None:
     assert day_month(language, DAY, date(2026, 12, 1)) == day
     assert day_month(language, DAY, date(2027, 1, 1)) == f"{day}{NB}2026"
     assert day_month(language, DAY) == f"{day}{NB}2026"
+
+
+@pytest.mark.parametrize(
+    ("rhythm", "english", "german"),
+    [
+        (Rhythm("weekly", "UTC", time(7), DAY), "every Tuesday", "jeden Dienstag"),
+        (Rhythm("weekly", "UTC", time(7), DAY, weekday=0), "every Monday", "jeden Montag"),
+        (Rhythm("weekly", "UTC", time(7), DAY, every=2), "every 2 weeks", "alle 2 Wochen"),
+        (Rhythm("monthly", "UTC", time(7), DAY), "every month", "jeden Monat"),
+        (Rhythm("monthly", "UTC", time(7), DAY, every=2), "every 2 months", "alle 2 Monate"),
+        (Rhythm("quarterly", "UTC", time(7), DAY), "every quarter", "jedes Quartal"),
+    ],
+)
+def test_a_rhythm_in_a_readers_words(rhythm: Rhythm, english: str, german: str) -> None:
+    assert how_often("en", rhythm) == how_often("tlh", rhythm) == english
+    assert how_often("de-AT", rhythm) == german
+
+
+def test_a_letter_asks_pages_for_its_language() -> None:
+    assert asking_for("de-AT") == "?lang=de"
+    assert asking_for("en-GB") == asking_for("tlh") == asking_for("") == ""
 
 
 def test_greeting_signals_and_the_language_of_a_source() -> None:

@@ -11,8 +11,8 @@ import pytest
 from pipeline.errors import Conflict
 from pipeline.stages.compose import approve, open_issues, preview, show, stop
 from pipeline.stages.deliver import deliver
-from tests.builders import BEAT, DUE, NOW
-from tests.compose_scene import REF, log_of
+from tests.builders import BEAT, CATALOG, DUE, FERRIES, NOW, WEEKLY
+from tests.compose_scene import REF, build_scene, log_of
 
 
 def test_approval_freezes_bytes_audience_and_ledger(scene):
@@ -235,6 +235,16 @@ def test_stopping_takes_everything_back_and_it_can_go_on(scene):
 def _leave_link(text):
     (link,) = [line for line in text.splitlines() if "/leave/" in line]
     return link.strip()
+
+
+def test_a_letter_in_german_leads_to_pages_in_german(store, tmp_path):
+    newsletter = replace(WEEKLY, language="de-AT")
+    catalog = replace(CATALOG, constellations=(replace(FERRIES, newsletters=(newsletter,)),))
+    scene = build_scene(store, tmp_path, catalog)
+    scene.people()
+    scene.ready()
+    approve(scene.ports, REF)
+    assert _leave_link(preview(scene.ports, REF, "ada@northline.example").text).endswith("?lang=de")
 
 
 def test_who_left_in_between_is_out_of_the_second_approval(scene):
