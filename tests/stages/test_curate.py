@@ -8,7 +8,8 @@ import pytest
 from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.model.letters import Snippet
 from pipeline.model.log import Operation
-from pipeline.rules.letters.curated import Block, parse
+from pipeline.rules.letters.curated import Block
+from pipeline.rules.letters.curated_reading import parse
 from pipeline.stages import curate
 from pipeline.stores.sql import SqlStore
 from tests.builders import NOW

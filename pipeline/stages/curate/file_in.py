@@ -8,7 +8,8 @@ from pipeline.errors import BadInput, Conflict
 from pipeline.model.letters import Issue, Section, Snippet
 from pipeline.model.news import Story
 from pipeline.ports import Ports, Tables
-from pipeline.rules.letters.curated import NEW, digest, read, refuse
+from pipeline.rules.letters.curated import NEW, digest
+from pipeline.rules.letters.curated_reading import read, refuse
 from pipeline.rules.letters.prefill import prefilled
 from pipeline.stages.curate.file_plan import (
     CurateTally,

@@ -16,8 +16,8 @@ from pipeline.rules.letters.curated import (
     Known,
     Place,
     digest,
-    write,
 )
+from pipeline.rules.letters.curated_writing import write
 from pipeline.rules.letters.curator_notes import moment_in_words, notes_on
 from pipeline.rules.letters.prefill import prefilled
 from pipeline.stages.curate.record import POOL_WINDOW, head_of, words_of
