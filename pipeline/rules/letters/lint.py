@@ -172,15 +172,36 @@ def _question(main: Sequence[Snippet]) -> Iterator[Finding]:
 
 
 def _written(issue: Issue, newsletter: Newsletter, firm: Firm) -> Iterator[Finding]:
-    """Merge fields in what belongs to no snippet."""
+    """Merge fields and links in what belongs to no snippet."""
     yield from _fields("subject", issue.subject)
     yield from _fields("preheader", issue.preheader)
-    yield from _fields("opening", issue.opening)
-    yield from _fields("invitation", newsletter.invitation)
+    yield from _prose("opening", issue.opening)
+    yield from _prose("invitation", newsletter.invitation)
     for service in firm.services:
-        yield from _fields(f"service {service.key}", service.text)
+        yield from _prose(f"service {service.key}", service.text)
     for news in firm.news:
-        yield from _fields(f"own news {news.key}", news.text)
+        yield from _prose(f"own news {news.key}", news.text)
+
+
+def _prose(where: str, text: str) -> Iterator[Finding]:
+    """Merge fields and links of a text in Markdown."""
+    yield from _fields(where, text)
+    yield from _links(where, text)
+
+
+def _links(where: str, text: str) -> Iterator[Finding]:
+    for link in dict.fromkeys(markdown.links(text)):
+        if why := markdown.why_no_link(link):
+            what = f"{_place_of(link, text)}the link to “{link[:80]}” {why}"
+            yield Finding("odd_link", where, what)
+
+
+def _place_of(part: str, text: str) -> str:
+    """`line 2, column 5: `; nothing where Markdown has it in other letters."""
+    at = text.find(part) if part else -1
+    if at < 0:
+        return ""
+    return f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}: "
 
 
 def _fields(where: str, text: str) -> Iterator[Finding]:
@@ -221,7 +242,7 @@ def _snippet(snippet: Snippet, where: str) -> Iterator[Finding]:
         snippet.fact, snippet.take, snippet.question, snippet.own_wording,
         snippet.general_wording, snippet.sales_note,
     ):  # fmt: skip
-        yield from _fields(where, text)
+        yield from _prose(where, text)
     if snippet.story_kind == "own":
         return
     yield from _source(snippet, where)

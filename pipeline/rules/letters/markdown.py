@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import markdown as python_markdown
 import nh3
@@ -30,6 +31,10 @@ _INLINE = (
 )  # fmt: skip
 _TOKEN = re.compile("\ue000(\\d+)\ue001")
 _ADDRESS = re.compile(r"(?:https?://[^/\s<>\"'\\]|mailto:)[^\s<>\"'\\]*", re.IGNORECASE)
+#: Fields that are an address by themselves.
+_WHOLE_LINKS = frozenset({"leave_url", "web_url"})
+_MAILBOX = re.compile(r"[^\s@,;<>\x00-\x1f]+@[^\s@,;<>\x00-\x1f]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NB = "\u00a0"
 
 WriteField = Callable[[merge.Field], str]  #: how a field is written: a mark, or a value
@@ -61,6 +66,60 @@ def is_address(url: str) -> bool:
     return bool(_ADDRESS.fullmatch(url))
 
 
+def why_no_link(link: str) -> str:
+    """Why a text of ours may not link there, after "the link"; empty when it may.
+
+    A mailto: opens a mail that the reader sends in their own name: nobody else gets a copy,
+    and no words stand in it that they did not write. A merge field inside an address would tell
+    whoever answers there who is reading.
+
+    Shape:  fields stand in it as they were written, `{{first_name|there}}`
+    Source: RFC 6068 §2
+    """
+    fields = merge.fields_in(link)
+    if link == "".join(map(_written, fields)) and fields:
+        one = len(fields) == 1 and fields[0].name in _WHOLE_LINKS
+        return "" if one else "is no address; of the fields only leave_url and web_url are"
+    if link.lower().startswith("mailto:"):
+        return _why_no_mail(link[len("mailto:") :])
+    if fields:
+        return "holds a merge field, which would tell that site who is reading"
+    if is_address(link):
+        return ""
+    return "leads nowhere: one begins with https:// or mailto:, and holds no space and no quote"
+
+
+def _why_no_mail(rest: str) -> str:
+    to, _, query = rest.partition("?")
+    ours = to == "{{sender_address}}"
+    if not ours and (merge.fields_in(to) or not _MAILBOX.fullmatch(unquote(to))):
+        return "names no mailbox, or more than one"
+    for part in query.split("&") if query else ():
+        name, _, value = part.partition("=")
+        if unquote(name).lower() != "subject":
+            return f"brings “{unquote(name)[:20]}” along; a mailto: may bring a subject, no more"
+        if _CONTROL.search(unquote(value)) or merge.fields_in(value):
+            return "has a subject with a line break or a merge field in it"
+    return "" if is_address(f"mailto:{rest}") else "holds a space or a quotation mark"
+
+
+def links(source: str) -> tuple[str, ...]:
+    """Every address that a text links to, with its fields as they are written."""
+    fields, tokens = _without_fields(source)
+    reader = _Links()
+    reader.feed(_converter().convert(tokens))
+    reader.close()
+    return tuple(_restored(link, fields) for link in reader.links)
+
+
+def _restored(text: str, fields: Sequence[merge.Field]) -> str:
+    return _TOKEN.sub(lambda hit: _written(fields[int(hit[1])]), text)
+
+
+def _written(field: merge.Field) -> str:
+    return f"{{{{{field.name}|{field.default}}}}}" if field.default else f"{{{{{field.name}}}}}"
+
+
 def to_html(
     source: str, *, css: str = "", language: str = "en", write: WriteField = html_mark
 ) -> Markup:
@@ -69,7 +128,7 @@ def to_html(
     css is set as the class of every paragraph, list and quotation.
     """
     fields, tokens = _without_fields(source)
-    clean = _clean(bind(_converter().convert(tokens), language))
+    clean = _clean(bind(_converter().convert(tokens), language), fields)
     if css:
         clean = re.sub(r"<(p|ul|ol|blockquote)>", rf'<\1 class="{escape(css)}">', clean)
     return Markup(_TOKEN.sub(lambda hit: write(fields[int(hit[1])]), clean))  # noqa: S704  nh3 made it clean
@@ -89,7 +148,7 @@ def to_blocks(
     """The same as plain paragraphs, each with its indents and the addresses it names."""
     fields, tokens = _without_fields(source)
     reader = _Blocks(first, rest)
-    reader.feed(_clean(bind(_converter().convert(tokens), language)))
+    reader.feed(_clean(bind(_converter().convert(tokens), language), fields))
     reader.close()
 
     def fill(text: str) -> str:
@@ -184,20 +243,31 @@ def _without_fields(source: str) -> tuple[list[merge.Field], str]:
     return fields, "".join(out)
 
 
-def _clean(html: str) -> str:
+def _clean(html: str, fields: Sequence[merge.Field]) -> str:
+    def keep_link(tag: str, attribute: str, value: str) -> str | None:
+        return None if why_no_link(_restored(value, fields)) else value
+
     return nh3.clean(
         html,
         tags=set(_TAGS),
         attributes={"a": {"href"}},
-        attribute_filter=_keep_address,
+        attribute_filter=keep_link,
         url_schemes={"http", "https", "mailto"},
         link_rel=None,
         strip_comments=True,
     )
 
 
-def _keep_address(tag: str, attribute: str, value: str) -> str | None:
-    return value if is_address(value) or _TOKEN.fullmatch(value) else None
+class _Links(HTMLParser):
+    """Addresses of the links in markup that is not clean yet."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.links += [value or "" for name, value in attrs if name == "href"]
 
 
 class _Blocks(HTMLParser):

@@ -127,6 +127,42 @@ def test_a_story(changes: dict[str, str], wanted: list[tuple[str, bool]]) -> Non
     assert codes(replace(NEWS, **changes), NOTE) == wanted
 
 
+BCC = "[us](mailto:us@quaytide.example?bcc=x@y.example)"
+
+
+def test_a_link_that_copies_somebody_in_is_told_with_its_place() -> None:
+    (finding,) = found(replace(NEWS, take=f"They pay.\n\nAsk {BCC}, or {BCC}."), NOTE)
+    assert (finding.code, finding.blocks) == ("odd_link", True)
+    assert finding.where == "story 1 “Polar Link sells a departure…”"
+    assert finding.what.startswith("line 3, column 10: the link to “mailto:us@quaytide.example?bcc")
+    subject_only = BCC.replace("bcc=x@y.example", "subject=Berths")
+    assert found(replace(NEWS, take=subject_only), NOTE) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"issue": replace(ISSUE, opening=BCC)}, "opening"),
+        ({"newsletter": replace(WEEKLY, invitation=BCC)}, "invitation"),
+        ({"firm": replace(FIRM, news=(replace(FIRM.news[0], text=BCC),))},
+         f"own news {FIRM.news[0].key}"),
+        ({"firm": replace(FIRM, services=(replace(FIRM.services[0], text=BCC),))},
+         f"service {FIRM.services[0].key}"),
+    ],
+)  # fmt: skip
+def test_so_is_one_in_what_belongs_to_no_story(changes: dict[str, Any], where: str) -> None:
+    (finding,) = found(**changes)
+    assert (finding.code, finding.where) == ("odd_link", where)
+
+
+@pytest.mark.parametrize(
+    "field", ["fact", "take", "question", "own_wording", "general_wording", "sales_note"]
+)
+def test_each_text_of_a_story_is_looked_through_for_links(field: str) -> None:
+    text = "Ask [them](https://x.example/?who={{first_name|you}})."
+    assert ("odd_link", True) in codes(replace(NEWS, **{field: text}), NOTE)
+
+
 def test_places_are_named_as_the_letter_numbers_them() -> None:
     long = "A title that is rather long for a place"
     where = [

@@ -12,10 +12,12 @@ from pipeline.rules.letters.markdown import (
     Block,
     bind,
     is_address,
+    links,
     to_blocks,
     to_html,
     to_inline,
     to_plain,
+    why_no_link,
 )
 from pipeline.rules.letters.merge import mark
 
@@ -148,6 +150,53 @@ def test_numbers_are_bound(text: str, language: str, bound: str) -> None:
 )  # fmt: skip
 def test_what_an_address_is(url: str, fine: bool) -> None:
     assert is_address(url) is fine
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://a.example/x?y=1", "mailto:a@b.example", "mailto:a@b.example?subject=x%20y",
+        "MAILTO:a@b.example?Subject=Yes", "mailto:a%40b.example", "{{web_url}}",
+        "{{web_url|https://a.example/}}", "{{leave_url}}", "mailto:{{sender_address}}",
+        "mailto:{{sender_address}}?subject=Yes",
+    ],
+)  # fmt: skip
+def test_where_a_text_of_ours_may_link(link: str) -> None:
+    assert why_no_link(link) == ""
+    assert 'href="' in to_html(f"[x]({link})")
+    assert links(f"[x]({link})") == (link,)
+
+
+@pytest.mark.parametrize(
+    ("link", "says"),
+    [
+        ("mailto:a@b.example?bcc=c@d.example", "brings “bcc” along"),
+        ("mailto:a@b.example?subject=x&CC=c@d.example", "brings “CC” along"),
+        ("mailto:a@b.example?subject=x&amp;bcc=c@d.example", "brings “bcc” along"),
+        ("mailto:a@b.example?%62cc=c@d.example", "brings “bcc” along"),
+        ("mailto:a@b.example?body=Yes", "brings “body” along"),
+        ("mailto:a@b.example?subject=x%0d%0aBcc:c@d.example", "a line break"),
+        ("mailto:a@b.example?subject={{first_name|you}}", "a merge field in it"),
+        ("mailto:a@b.example,c@d.example", "more than one"),
+        ("mailto:a@b.example%2cc@d.example", "more than one"),
+        ("mailto:a@b.example%0d%0abcc:c", "more than one"),
+        ("mailto:?to=a@b.example", "names no mailbox"),
+        ("mailto:{{first_name|you}}@b.example", "names no mailbox"),
+        ("mailto:{{basis}}", "names no mailbox"),
+        ("https://a.example/?who={{first_name|you}}", "holds a merge field"),
+        ("https://a.example/?to={{leave_url}}", "holds a merge field"),
+        ("{{web_url}}?who={{first_name|you}}", "holds a merge field"),
+        ("{{first_name|you}}", "is no address"),
+        ("{{web_url}}{{leave_url}}", "is no address"),
+        ("www.a.example", "leads nowhere"),
+        ("javascript:alert(1)", "leads nowhere"),
+    ],
+)
+def test_where_it_may_not(link: str, says: str) -> None:
+    (written,) = links(f"[x]({link})")
+    assert says in why_no_link(written)
+    assert "href" not in to_html(f"[x]({link})")
+    assert to_blocks(f"[x]({link})")[0].links == ()
 
 
 @settings(max_examples=150, deadline=None)
