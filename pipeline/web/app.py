@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,31 +21,27 @@ from pipeline.ports import Ports
 from pipeline.web import public
 from pipeline.web.guard import Guard
 from pipeline.web.pages import trouble
+from pipeline.web.patience import Patience, config_of
+from pipeline.web.words import Speech, speech_of
 
-#: What waits here is answered or closed before the program ends.
-GRACE_S = 5
+PATIENCE = Patience()
 MAX_PORT = 65_535
 
 
-def make_app(ports: Ports, *, public_only: bool) -> ASGIApp:
+def make_app(ports: Ports, *, public_only: bool, patience: Patience = PATIENCE) -> ASGIApp:
     """The pages that readers reach; without `public_only` also those for this machine alone.
 
     Everything else is 404. Whoever serves it without `public_only` must not be reachable
     from elsewhere: there is no sign-in.
     """
-    routes = public.routes(ports)
+    speech = speech_of(ports.catalog)
+    routes = public.routes(ports, speech, body_s=patience.body_s)
     if not public_only:
         routes.append(Route("/", public.home(ports), methods=["GET"]))
-    app = Starlette(
-        routes=routes,
-        exception_handlers={
-            HTTPException: _plain_trouble,
-            AsterismError: _our_trouble,
-            Exception: _broken,
-        },
-    )
+    app = Starlette(routes=routes, exception_handlers=_troubles(speech))
     app.router.redirect_slashes = False  # one page, one address
-    return Guard(app, logo=ports.catalog.firm.brand.logo, local_only=not public_only)
+    logo = ports.catalog.firm.brand.logo
+    return Guard(app, logo=logo, local_only=not public_only, speech=speech)
 
 
 def serve(
@@ -68,17 +65,7 @@ def serve(
         )
     listening = _listen(host, port)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    config = uvicorn.Config(
-        make_app(ports, public_only=public_only),
-        log_config=None,
-        access_log=False,  # addresses hold tokens, and tokens stand in no log
-        server_header=False,
-        proxy_headers=False,
-        lifespan="off",
-        ws="none",
-        limit_concurrency=200,
-        timeout_graceful_shutdown=GRACE_S,
-    )
+    config = config_of(make_app(ports, public_only=public_only), PATIENCE)
     name = f"[{host}]" if ":" in host else host
     ready(f"http://{name}:{listening.getsockname()[1]}/")
     try:
@@ -111,17 +98,18 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _plain_trouble(request: Request, error: Exception) -> Response:
-    """An address or a method that is none of ours."""
-    assert isinstance(error, HTTPException)  # noqa: S101  what Starlette was told to give us
-    return trouble(request, error.status_code, error.headers)
+def _troubles(speech: Speech) -> Mapping[Any, Callable[[Request, Exception], Response]]:
+    def plain(request: Request, error: Exception) -> Response:
+        """An address or a method that is none of ours."""
+        assert isinstance(error, HTTPException)  # noqa: S101  what Starlette was told to give us
+        return trouble(request, error.status_code, speech.of(request), error.headers)
 
+    def ours(request: Request, error: Exception) -> Response:
+        """What a stage could not do; its message is for those who run this, not for readers."""
+        assert isinstance(error, AsterismError)  # noqa: S101
+        return trouble(request, error.http_status, speech.of(request))
 
-def _our_trouble(request: Request, error: Exception) -> Response:
-    """What a stage could not do; its message is for those who run this, not for readers."""
-    assert isinstance(error, AsterismError)  # noqa: S101
-    return trouble(request, error.http_status)
+    def broken(request: Request, error: Exception) -> Response:
+        return trouble(request, 500, speech.of(request))
 
-
-def _broken(request: Request, error: Exception) -> Response:
-    return trouble(request, 500)
+    return {HTTPException: plain, AsterismError: ours, Exception: broken}

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.web.pages import trouble
+from pipeline.web.words import Speech
 
 _LOCAL_NAME = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?", re.IGNORECASE)
 
@@ -21,10 +22,11 @@ log = logging.getLogger("asterism.web")
 class Guard:
     """An ASGI application around another one."""
 
-    def __init__(self, app: ASGIApp, *, logo: str, local_only: bool) -> None:
+    def __init__(self, app: ASGIApp, *, logo: str, local_only: bool, speech: Speech) -> None:
         self._app = app
         self._headers = _headers(logo)
         self._local_only = local_only
+        self._speech = speech
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,10 +51,10 @@ class Guard:
         request = Request(scope)
         raw: bytes = scope.get("raw_path") or b""
         if b"%2f" in raw.lower():
-            return trouble(request, 404)
+            return trouble(request, 404, self._speech.of(request))
         if self._local_only and not _LOCAL_NAME.fullmatch(request.headers.get("host", "")):
             # another site's name that was made to point here could read what is ours
-            return trouble(request, 421)
+            return trouble(request, 421, self._speech.of(request))
         return None
 
 

@@ -20,6 +20,7 @@ from pipeline.ports import Ports
 from pipeline.rules.letters.brand import brand_css
 from pipeline.stages import listen
 from pipeline.web.pages import page
+from pipeline.web.words import Speech
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -27,19 +28,18 @@ STATIC = Path(__file__).parent / "static"
 KINDS = {"public.css": "text/css", "mark.svg": "image/svg+xml"}
 
 MAX_BODY_BYTES = 16_384
-BODY_S = 10
 MAX_FIELDS = 20
 
 #: The body of a mail program's one-click, as RFC 8058 §3.2 wants it.
 ONE_CLICK = ("List-Unsubscribe", "One-Click")
 
 
-def routes(ports: Ports) -> list[Route]:
+def routes(ports: Ports, speech: Speech, *, body_s: float) -> list[Route]:
     """Everything that may be reached from anywhere. Only POST changes anything."""
     return [
         Route("/issues/{public_id}", _issue(ports), methods=["GET"]),
-        Route("/leave/{token}", _look(ports), methods=["GET"]),
-        Route("/leave/{token}", _leave(ports), methods=["POST"]),
+        Route("/leave/{token}", _look(ports, speech), methods=["GET"]),
+        Route("/leave/{token}", _leave(ports, speech, body_s), methods=["POST"]),
         Route("/healthz", _health(ports), methods=["GET"]),
         *_static(ports),
     ]
@@ -65,30 +65,33 @@ def _issue(ports: Ports) -> Endpoint:
     return show
 
 
-def _look(ports: Ports) -> Endpoint:
+def _look(ports: Ports, speech: Speech) -> Endpoint:
     async def show(request: Request) -> Response:
-        return page(request, "leave", look=listen.look(ports))
+        language = speech.of(request)
+        return page(request, "leave", language, look=listen.look(ports, language))
 
     return show
 
 
-def _leave(ports: Ports) -> Endpoint:
+def _leave(ports: Ports, speech: Speech, body_s: float) -> Endpoint:
     async def act(request: Request) -> Response:
         token = request.path_params["token"]
-        fields = await _fields(request)
+        fields = await _fields(request, body_s)
         one_click = fields.get(ONE_CLICK[0]) == ONE_CLICK[1]
         scope = fields.get("scope")
-        look = listen.look(ports)
+        language = speech.of(request)
+        look = listen.look(ports, language)
         if scope == "keep":
             await run_in_threadpool(listen.keep_after_all, ports, token)
-            return page(request, "kept", look=look)
+            return page(request, "kept", language, look=look)
         if not one_click and scope not in ("this", "all"):
-            return page(request, "leave", look=look)
+            return page(request, "leave", language, look=look)
         wanted: listen.Scope = "all" if scope == "all" and not one_click else "this"
         left = await run_in_threadpool(
             listen.leave, ports, token, wanted, one_click=one_click, again="again" in fields
         )
-        return page(request, "again" if left.ask_again else "left", look=look, scope=wanted)
+        name = "again" if left.ask_again else "left"
+        return page(request, name, language, look=look, scope=wanted)
 
     return act
 
@@ -128,13 +131,13 @@ def _static(ports: Ports) -> list[Route]:
 # ── what was sent ────────────────────────────────────────────────────────────────────────
 
 
-async def _fields(request: Request) -> Mapping[str, str]:
+async def _fields(request: Request, body_s: float) -> Mapping[str, str]:
     """A small form's fields, from either encoding; what is no form has none.
 
     Raises: HTTPException for a body that is too large or too slow
     """
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(body_s):
             body = await _body(request)
     except TimeoutError:
         raise HTTPException(408) from None

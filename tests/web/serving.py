@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 import uvicorn
 
 from pipeline.ports import Ports
-from pipeline.web.app import make_app
+from pipeline.web.app import PATIENCE, make_app
+from pipeline.web.patience import Patience, config_of
 from tests.builders import StandingClock
 from tests.ledger_scene import TOKENS, Scene
 from tests.people_scene import ports_of
@@ -70,12 +71,16 @@ def ports(scene: Scene, clock: StandingClock) -> Ports:
 
 
 @contextmanager
-def serving(its_ports: Ports, clock: StandingClock, *, public_only: bool = True) -> Iterator[Site]:
-    app = make_app(its_ports, public_only=public_only)
+def serving(
+    its_ports: Ports,
+    clock: StandingClock,
+    *,
+    public_only: bool = True,
+    patience: Patience = PATIENCE,
+) -> Iterator[Site]:
+    app = make_app(its_ports, public_only=public_only, patience=patience)
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False
-    )
+    config = config_of(app, patience)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

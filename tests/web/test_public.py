@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from html import escape
 
@@ -13,12 +13,15 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline.errors import Down
+from pipeline.model.catalog import Newsletter
 from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports
 from pipeline.stages.deliver import deliver
 from pipeline.stores import schema
 from pipeline.stores.schema import new_public_id
 from pipeline.stores.sql import SqlStore
+from pipeline.web.patience import Patience
+from pipeline.web.words import ENGLISH, PageWords
 from tests.builders import CATALOG, FERRIES, FIRM, NOW, SECRET, WEEKLY, StandingClock
 from tests.ledger_scene import TOKENS, Scene, address, build_scene, connection
 from tests.stages.test_deliver import ScriptedTransport
@@ -100,6 +103,79 @@ def test_the_page_names_the_letter_and_nobody(scene: Scene, site: Site) -> None:
     assert " style=" not in page.body
 
 
+def in_german(scene: Scene, *others: Newsletter) -> Ports:
+    """Ports of a firm whose weekly letter is in German."""
+    newsletters = (replace(WEEKLY, language="de"), *others)
+    catalog = replace(CATALOG, constellations=(replace(FERRIES, newsletters=newsletters),))
+    return replace(ports(scene, StandingClock(LATER)), catalog=catalog)
+
+
+def test_a_german_letters_pages_speak_german(scene: Scene) -> None:
+    clock = StandingClock(LATER)
+    path = leave_path(scene)
+    with serving(in_german(scene), clock) as site:
+        pages = {
+            "Was möchten Sie abbestellen?": site.get(path),
+            "Der Brief ist abbestellt": site.post(path, scope="this"),
+            "Alle Briefe sind abbestellt": site.post(path, scope="all"),
+            "Der Brief bleibt Ihnen": site.post(path, scope="keep"),
+            "Diese Seite zeigt nur etwas": site.ask("PUT", path),
+            "Das war zu viel": site.ask("POST", path, "x" * 20_000),
+            "Hier ist keine Seite": site.get(f"/issues/{new_public_id()}"),
+        }
+    for words, page in pages.items():
+        assert words in page.body
+        assert '<html lang="de" dir="ltr">' in page.body
+    look = pages["Was möchten Sie abbestellen?"].body
+    assert "<title>„Between Quays“ abbestellen</title>" in look
+    assert "Between Quays, jeden Donnerstag" in look
+    assert "Alle Briefe von Quay &amp; Tide" in look
+    for page in pages.values():
+        for words in english_words():
+            assert words not in page.body
+
+
+def english_words() -> list[str]:
+    """What only an English page says."""
+    said = [getattr(ENGLISH, field.name) for field in fields(PageWords)]
+    whole = [words for words in said if isinstance(words, str) and "{" not in words]
+    return [*whole, *(words for pair in ENGLISH.trouble.values() for words in pair)]
+
+
+def test_where_letters_differ_the_link_says_the_language(scene: Scene) -> None:
+    monthly = replace(WEEKLY, key="ferry-monthly", title="A Month of Quays")
+    path = leave_path(scene)
+    with serving(in_german(scene, monthly), StandingClock(LATER)) as site:
+        assert "What should stop?" in site.get(path).body
+        assert "Was möchten Sie abbestellen?" in site.get(f"{path}?lang=de").body
+        assert "Der Brief ist abbestellt" in site.post(f"{path}?x=1&lang=de", scope="this").body
+        for strange in ("fr", "de-AT", "de%22%3E", "", "DE", "xx&lang"):
+            page = site.get(f"{path}?lang={strange}")
+            assert '<html lang="en" dir="ltr">' in page.body
+            assert "What should stop?" in page.body
+
+
+def test_an_english_letter_of_a_firm_gone_german_still_speaks_english(scene: Scene) -> None:
+    with serving(in_german(scene), StandingClock(LATER)) as site:
+        assert "What should stop?" in site.get(f"{leave_path(scene)}?lang=en").body
+
+
+def test_pages_of_no_letter_stay_english(scene: Scene) -> None:
+    with serving(in_german(scene), StandingClock(LATER), public_only=False) as site:
+        for path in ("/", "/nothing?lang=de", "/static/", "//leave/x?lang=de"):
+            assert '<html lang="en" dir="ltr">' in site.get(path).body
+
+
+def test_a_sentence_in_another_language_says_so(scene: Scene) -> None:
+    french = replace(WEEKLY, language="fr", positioning="Nous comptons les quais.")
+    catalog = replace(CATALOG, constellations=(replace(FERRIES, newsletters=(french,)),))
+    its = replace(ports(scene, StandingClock(LATER)), catalog=catalog)
+    with serving(its, StandingClock(LATER)) as site:
+        page = site.get(leave_path(scene)).body
+    assert '<html lang="en" dir="ltr">' in page
+    assert '<p class="line" lang="fr">Nous comptons les quais.</p>' in page
+
+
 def wrong_tokens(scene: Scene) -> dict[str, str]:
     right = TOKENS.make("leave", scene.row(0).public_id)
     return {
@@ -116,10 +192,13 @@ def wrong_tokens(scene: Scene) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_a_wrong_link_looks_like_a_right_one(scene: Scene, several: bool) -> None:
-    monthly = replace(WEEKLY, key="ferry-monthly", title="A Month of Quays")
-    newsletters = (WEEKLY, monthly) if several else (WEEKLY,)
+@pytest.mark.parametrize("languages", [("en",), ("en", "en"), ("de",), ("de", "en")])
+def test_a_wrong_link_looks_like_a_right_one(scene: Scene, languages: tuple[str, ...]) -> None:
+    keys = (WEEKLY.key, "ferry-monthly")
+    newsletters = tuple(
+        replace(WEEKLY, key=key, language=language)
+        for key, language in zip(keys, languages, strict=False)
+    )
     catalog = replace(CATALOG, constellations=(replace(FERRIES, newsletters=newsletters),))
     clock = StandingClock(LATER)
     with serving(replace(ports(scene, clock), catalog=catalog), clock) as site:
@@ -130,10 +209,10 @@ def test_a_wrong_link_looks_like_a_right_one(scene: Scene, several: bool) -> Non
             assert {k: v for k, v in wrong.headers.items() if k != "date"} == {
                 k: v for k, v in right.headers.items() if k != "date"
             }, what
-        for fields in ({"scope": "this"}, {"scope": "all"}, {"scope": "keep"}):
-            right = site.post(leave_path(scene, 1), **fields)
+        for pressed in ({"scope": "this"}, {"scope": "all"}, {"scope": "keep"}):
+            right = site.post(leave_path(scene, 1), **pressed)
             for what, token in wrong_tokens(scene).items():
-                wrong = site.post(f"/leave/{token}", **fields)
+                wrong = site.post(f"/leave/{token}", **pressed)
                 assert (wrong.status, wrong.body) == (right.status, right.body), what
     assert suppressed(scene) == set()
 
@@ -216,7 +295,7 @@ def test_a_press_within_minutes_of_the_delivery_asks_once_more(scene: Scene) -> 
         assert "Once more, please" in asked.body
         assert suppressed(scene) == set()
         hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="(\w+)">', asked.body))
-        assert "has stopped" in site.post(leave_path(scene), **hidden).body
+        assert "All our letters have stopped" in site.post(leave_path(scene), **hidden).body
         assert suppressed(scene) == {(EVERYWHERE, "left")}
         clock.at = NOW + timedelta(minutes=10)
         assert "has stopped" in site.post(leave_path(scene, 1), scope="this").body
@@ -255,7 +334,7 @@ def test_a_colleagues_copy_of_a_test_leaves_nobody(store: SqlStore) -> None:
     clock = StandingClock(LATER)
     with serving(ports(scene, clock), clock) as site:
         path = f"/leave/{TOKENS.make('leave', staff.public_id)}"
-        assert "has stopped" in site.post(path, scope="all").body
+        assert "have stopped" in site.post(path, scope="all").body
     assert suppressed(scene) == set()
 
 
@@ -282,6 +361,74 @@ def test_a_body_without_an_end_is_cut_off(scene: Scene, site: Site) -> None:
         except OSError:
             answer = answer or b" 413 "  # closed on us while we were still talking
         assert b" 413 " in answer.split(b"\r\n")[0]
+
+
+def read_all(raw: socket.socket) -> bytes:
+    """What comes until the other side closes; a test fails when it does not."""
+    answer = b""
+    try:
+        while part := raw.recv(65536):
+            answer += part
+    except ConnectionResetError:
+        pass  # cut off
+    return answer
+
+
+SLOW = {
+    "nothing": b"",
+    "half a line": b"GET /heal",
+    "half a head": b"GET /healthz HTTP/1.1\r\nHost: x\r\n",
+    "no next one": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /hea",
+    "a body nobody asked for": b"GET /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nx",
+}
+
+
+@pytest.mark.parametrize("sent", SLOW)
+def test_who_is_slow_to_ask_is_cut_off(scene: Scene, sent: str) -> None:
+    clock = StandingClock(LATER)
+    with (
+        serving(ports(scene, clock), clock, patience=Patience(head_s=0.2)) as site,
+        socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw,
+    ):
+        raw.sendall(SLOW[sent])
+        answer = read_all(raw)
+    assert answer.count(b"HTTP/1.1") in (0, SLOW[sent].count(b"\r\n\r\n"))
+
+
+def test_a_body_that_does_not_come_is_told_so(scene: Scene) -> None:
+    clock = StandingClock(LATER)
+    with (
+        serving(ports(scene, clock), clock, patience=Patience(body_s=0.2)) as site,
+        socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw,
+    ):
+        head = f"POST {leave_path(scene)} HTTP/1.1\r\nHost: x\r\nContent-Length: 40"
+        raw.sendall(f"{head}\r\nConnection: close\r\n\r\nscope=this".encode())
+        answer = read_all(raw)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"nothing was changed" in answer
+    assert suppressed(scene) == set()
+
+
+def test_who_does_not_read_the_answers_is_cut_off(scene: Scene) -> None:
+    clock = StandingClock(LATER)
+    asked = b"GET /static/public.css HTTP/1.1\r\nHost: x\r\n\r\n"
+    limits = Patience(head_s=1, answer_s=1)
+    with serving(ports(scene, clock), clock, patience=limits) as site, socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.settimeout(20)
+        raw.connect(("127.0.0.1", site.port))
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            raw.sendall(asked * 200_000)  # asks on and on, and reads nothing
+
+
+def test_a_head_without_an_end_is_refused(site: Site) -> None:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw:
+        raw.sendall(b"GET /" + b"/" * 40_000)
+        answer = read_all(raw)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    deep = site.get("/" * 10_000)
+    assert deep.status == 404
+    assert len(deep.body) < 5_000
 
 
 NOT_HERE = (

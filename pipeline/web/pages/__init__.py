@@ -10,21 +10,31 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from pipeline.web.words import PAGES
 
-def page(request: Request, name: str, *, status: int = 200, **values: object) -> Response:
-    """One of the pages beside this module.
+#: A path of more parts is none of ours; what it is answered need not find its styles.
+MAX_DEPTH = 8
+
+
+def page(
+    request: Request, name: str, language: str = "en", *, status: int = 200, **values: object
+) -> Response:
+    """One of the pages beside this module, in one of our languages.
 
     Its links are relative, so that it stands under any base address.
     """
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    values["root"] = "../" * (raw.count(b"/") - 1) or "./"
+    values["root"] = "../" * min(raw.count(b"/") - 1, MAX_DEPTH) or "./"
     template = _templates().get_template(f"{name}.html.j2")
-    return HTMLResponse(template.render(values), status_code=status)
+    text = template.render(values, lang=language, say=PAGES[language])
+    return HTMLResponse(text, status_code=status)
 
 
-def trouble(request: Request, status: int, headers: Mapping[str, str] | None = None) -> Response:
+def trouble(
+    request: Request, status: int, language: str, headers: Mapping[str, str] | None = None
+) -> Response:
     """What a reader sees when there is no page, or none just now."""
-    answer = page(request, "trouble", status=status, code=status)
+    answer = page(request, "trouble", language, status=status, code=status)
     answer.headers.update(headers or {})
     return answer
 
