@@ -222,6 +222,11 @@ def test_output_that_finds_no_room_is_told(to_read: Door) -> None:
     assert "Traceback" not in done.stderr
 
 
+def heed_interruptions() -> None:
+    """A shell lets what it starts in the background ignore Ctrl-C, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interruption_ends_it_in_one_word_and_changes_nothing(made: Door) -> None:
     with World() as world:
         asked = threading.Event()
@@ -244,6 +249,7 @@ def test_an_interruption_ends_it_in_one_word_and_changes_nothing(made: Door) -> 
             command("-C", str(made.folder), "gather"),
             env=clean_environment(made.variables()),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=heed_interruptions,
         )  # fmt: skip
         assert asked.wait(30), "it was in the middle of asking"
         program.send_signal(signal.SIGINT)
