@@ -18,6 +18,7 @@ from typing import Literal
 
 from pipeline.model.catalog import Account
 from pipeline.model.letters import LetterStory, Snippet
+from pipeline.rules.letters.amounts import amounts
 from pipeline.rules.letters.language import primary, words
 from pipeline.rules.letters.markdown import to_plain
 from pipeline.rules.news.address import without_tracking
@@ -257,7 +258,7 @@ def betrayals(
             for a in others
             if a != account and _hints_at(snippet.general_wording, a)
         ),
-        *(f"the figure {figure}" for figure in _shared(_FIGURE, wording, secret)),
+        *(f"the figure {figure}" for figure in _figures(wording, secret)),
         *(f"the date {day}" for day in _shared(_WORD, wording, secret) if day in _CALENDAR),
     )
 
@@ -269,12 +270,21 @@ def _names(account: Account, people: Iterable[str]) -> list[str]:
     return sorted({name.casefold(): name for name in reversed(known) if len(name) > 1}.values())
 
 
-def _shared(pattern: re.Pattern[str], wording: str, secret: str) -> list[str]:
-    def found(text: str) -> list[str]:
-        return [re.sub(r"[.,’'\s]", "", hit).casefold() for hit in pattern.findall(text)]
+def _figures(wording: str, secret: str) -> list[str]:
+    """Figures of the secret in the wording: digit by digit, or the same amount in other words."""
+    same = _shared(_FIGURE, wording, secret)
+    there = {amount.value for amount in amounts(secret)}
+    told = {amount.written for amount in amounts(wording) if amount.value in there}
+    return [*same, *sorted(w for w in told if not set(_found(_FIGURE, w)) & set(same))]
 
-    there = set(found(secret))
-    return sorted({hit for hit in found(wording) if hit in there})
+
+def _shared(pattern: re.Pattern[str], wording: str, secret: str) -> list[str]:
+    there = set(_found(pattern, secret))
+    return sorted({hit for hit in _found(pattern, wording) if hit in there})
+
+
+def _found(pattern: re.Pattern[str], text: str) -> list[str]:
+    return [re.sub(r"[.,’'\s]", "", hit).casefold() for hit in pattern.findall(text)]
 
 
 def names(text: str, name: str, *, any_case: bool = True) -> bool:

@@ -213,6 +213,27 @@ def test_names_figures_and_dates_betray(wording, found):
     assert set(betrayals(kept, NORTHLINE, ["Aas"])) == set(found)
 
 
+@pytest.mark.parametrize(
+    ("secret", "wording", "found"),
+    [
+        ("They pay forty million.", "Some pay forty million.", ("the figure forty million",)),
+        ("They pay forty million.", "Some pay 40 million.", ("the figure 40 million",)),
+        ("They pay 40,000,000 euro.", "Some pay Forty _million_.", ("the figure Forty million",)),
+        ("Sie zahlen 1,5 Mio.", "Manche zahlen anderthalb Millionen.",
+         ("the figure anderthalb Millionen",)),
+        ("Vierzehn Fähren fehlen.", "Somebody lacks fourteen.", ("the figure fourteen",)),
+        ("They pay 40 million.", "Some pay 40 million.", ("the figure 40",)),
+        ("They pay forty million.", "Some pay thirty million; forty do not.", ()),
+        ("They drop 3 of 100 berths.", "Three lessons, a hundred times.", ()),
+        ("They drop two berths of one.", "Two or three, and one more.", ()),
+        ("In 1000 days.", "A thousand thanks.", ()),
+    ],
+)  # fmt: skip
+def test_figures_betray_in_words_too(secret, wording, found):
+    kept = replace(CONFIDENCE, fact=secret, general_wording=wording)
+    assert betrayals(kept, NORTHLINE) == found
+
+
 def test_a_lesson_names_no_other_account_either():
     kept = replace(TOLD, general_wording="Unlike Blue Strait, a firm drops berths.")
     assert betrayals(kept, NORTHLINE, (), FERRIES.accounts) == ("the name Blue Strait",)
