@@ -38,8 +38,7 @@ def status(session: Session, json_out: bool) -> None:
 
 def _show_status(state: Status) -> None:
     title(f"{state.firm}, {when(state.at)}")
-    healthy = sum(source.health == "healthy" for source in state.sources)
-    say(f"  {healthy} of {count(len(state.sources), 'source')} answer")
+    say(f"  {_answering(state)}")
     say(f"  {count(state.stories, 'story', 'stories')} from {count(state.items, 'item')}")
     for source in state.sources:
         if source.health in ("failing", "gone"):
@@ -48,7 +47,7 @@ def _show_status(state: Status) -> None:
         [(p.constellation_name, f"{p.open} open", f"{p.kept} kept", f"{p.dropped} dropped")
          for p in state.pools]
     )  # fmt: skip
-    table([_newsletter_row(newsletter) for newsletter in state.newsletters])
+    table([_newsletter_row(newsletter, state.at) for newsletter in state.newsletters])
     say(f"  {count(state.people.get('contacts', 0), 'contact')}, "
         f"{state.people.get('without_basis', 0)} without a basis")  # fmt: skip
     if state.deliveries:
@@ -57,15 +56,26 @@ def _show_status(state: Status) -> None:
     show_next(state)
 
 
-def _newsletter_row(newsletter: NewsletterStatus) -> tuple[str, str, str]:
-    beat = newsletter.next_beat
-    goes = f"next {_there(beat.due_at, newsletter)}" if beat else "its rhythm has ended"
-    issue = newsletter.issue
-    if issue is None:
-        opens = newsletter.opens_at
-        return newsletter.title, goes, f"opens {when(opens, newsletter.zone)}" if opens else ""
-    far = f", {newsletter.written} of {newsletter.stories} written"
-    return newsletter.title, goes, f"{issue.ref} {words(issue.state)}{far}"
+def _answering(state: Status) -> str:
+    healthy = sum(source.health == "healthy" for source in state.sources)
+    never = sum(source.health == "never_asked" for source in state.sources)
+    listed = count(len(state.sources), "source")
+    if never == len(state.sources):
+        return f"{listed}, not asked yet" if never else listed
+    return f"{healthy} of {listed} answer" + (f", {never} not asked yet" if never else "")
+
+
+def _newsletter_row(newsletter: NewsletterStatus, at: datetime) -> tuple[str, str, str]:
+    if newsletter.issues:
+        nearest = newsletter.issues[0]
+        far = f"{words(nearest.issue.state)}, {nearest.written} of {nearest.stories} written"
+        goes = f"next {_there(nearest.issue.due_at, newsletter)}"
+        return newsletter.title, goes, f"{nearest.issue.ref} {far}"
+    beat, opens = newsletter.next_beat, newsletter.opens_at
+    if beat is None or opens is None:
+        return newsletter.title, "its rhythm has ended", ""
+    opening = "can be opened" if opens <= at else f"opens {when(opens, newsletter.zone)}"
+    return newsletter.title, f"next {_there(beat.due_at, newsletter)}", opening
 
 
 def _there(moment: datetime, newsletter: NewsletterStatus) -> str:

@@ -51,6 +51,10 @@ def check(session: Session, json_out: bool) -> None:
         f"{count(accounts, 'account')}, {count(len(catalog.sources), 'source')}, "
         f"{count(newsletters, 'newsletter')}"
     )
+    if state.doubts:
+        say("Worth a look before anything goes out:")
+        for doubt in state.doubts:
+            say(f"  {doubt}")
     show_next(state)
 
 

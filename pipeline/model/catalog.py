@@ -7,6 +7,8 @@ from datetime import date, time
 from fractions import Fraction
 from typing import Literal
 
+from pipeline.errors import Mistake
+
 Relationship = Literal["prospect", "customer"]
 SourceKind = Literal["feed", "page"]
 Mode = Literal["curated", "automatic"]
@@ -213,6 +215,7 @@ class Catalog:
     sources: tuple[Source, ...]
     constellations: tuple[Constellation, ...]
     digest: str  #: of the files' bytes; unchanged files need no adopting
+    doubts: tuple[Mistake, ...] = ()  #: what is right as it stands, and yet not ready to go out
 
     def staff(self, key: str) -> Staff | None:
         return next((s for s in self.firm.staff if s.key == key), None)

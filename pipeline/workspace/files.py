@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import BadInput, Mistake, NotFound
 from pipeline.model.catalog import Account, Catalog, Firm
 from pipeline.rules.catalog import Complaint, Place, Unread, check, suggestion
+from pipeline.rules.example import out_of_reach, still_example
 from pipeline.workspace.document import Document, parse_yaml
 from pipeline.workspace.document import Path as Keys
 from pipeline.workspace.fields import is_key
@@ -110,7 +111,8 @@ class _Gathering:
                 "Nothing was applied. Correct them and run `asterism check`.",
                 tuple(sorted(mistakes)),
             )
-        return catalog
+        doubts = (*still_example(catalog.firm), *out_of_reach(catalog.firm))
+        return replace(catalog, doubts=tuple(map(self._mistake, doubts)))
 
     # ── reading ──────────────────────────────────────────────────────────────────────────
 

@@ -46,6 +46,28 @@ def test_check_counts_what_it_read(made: Door) -> None:
     assert state["sources"][0]["key"] == "tool-trade-weekly"
 
 
+def test_check_tells_what_is_still_the_example(tmp_path: Path) -> None:
+    assert call("init", str(tmp_path)).code == 0
+    said = call("-C", str(tmp_path), "check")
+    assert said.code == 0, "it is a warning, not a mistake"
+    firm = (tmp_path / "firm.yaml").read_text(encoding="utf-8").splitlines()
+    line = firm.index("name: Example & Partners") + 1
+    assert f"firm.yaml:{line}:7: name: still the example's: “Example & Partners”" in said.out
+    assert "nobody is reached there" in said.out
+    assert "→ firm.yaml still tells of the example firm" in said.out
+    state = json.loads(call("-C", str(tmp_path), "check", "--json").out)
+    assert state["doubts"][0]["path"] == "name"
+    assert state["next"][0]["command"] == "asterism check"
+
+
+def test_check_says_of_the_sample_only_that_its_domain_is_invented(made: Door) -> None:
+    said = made("check")
+    assert "still the example's" not in said.out
+    (doubt,) = made.ask("check")["doubts"]
+    assert doubt["path"] == "base_url"
+    assert "nobody is reached there" in doubt["what"]
+
+
 def test_check_again_writes_nothing(made: Door) -> None:
     before = made.state()
     assert made("check").out == made("check").out

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.news import SourceState
-from pipeline.stages.compose import approve, stop
+from pipeline.stages.compose import approve, open_issues, stop
 from pipeline.stages.deliver import deliver
 from pipeline.stages.status import Status, status
 from pipeline.stores.sql import SqlStore
@@ -22,13 +22,14 @@ def scene(store: SqlStore, tmp_path: Path) -> Scene:
 
 
 def asked(scene: Scene, **changes: object) -> None:
-    """Every source answered well; the first one with these changes."""
+    """Every source has just answered well; the first one with these changes."""
+    now = scene.clock.now()
     with scene.store.write() as tables:
         for number, state in enumerate(tables.news.sources()):
-            well = replace(state, checked_at=NOW, last_outcome="fetched")
+            well = replace(state, checked_at=now, last_outcome="fetched")
             told: SourceState = replace(well, **changes) if number == 0 else well  # type: ignore[arg-type]
             outcome = {"outcome": told.last_outcome, "status": 200}
-            tables.news.record_fetch(told, NOW, outcome)
+            tables.news.record_fetch(told, now, outcome)
 
 
 def commands(found: Status) -> list[str]:
@@ -112,7 +113,8 @@ def test_an_issue_is_followed_from_its_opening_to_its_end(scene: Scene) -> None:
 
     scene.finish()
     found = status(scene.ports)
-    assert (found.newsletters[0].stories, found.newsletters[0].written) == (3, 3)
+    (progress,) = found.newsletters[0].issues
+    assert (progress.stories, progress.written, progress.missing) == (3, 3, 0)
     assert "the approval by Liv Haugen is due on Thursday 11 March 2027, 03:30" in sentences(found)
     assert commands(found) == ["asterism --as liv issue approve ferry-weekly/1"]
 
@@ -127,6 +129,7 @@ def test_an_issue_is_followed_from_its_opening_to_its_end(scene: Scene) -> None:
     assert "is stopped (a wrong figure)" in sentences(found)
     approve(scene.acting("liv"), REF)
     scene.at(scene.issue().due_at + timedelta(minutes=1))
+    asked(scene)
     found = status(scene.ports)
     assert found.due_now == 1
     assert commands(found) == ["asterism deliver"]
@@ -157,7 +160,7 @@ def test_after_the_cut_off_nobody_is_told_to_write_until_then(scene: Scene) -> N
     told = sentences(status(scene.ports))
     assert "write until" not in told
     assert "the cut-off was on Wednesday 10 March 2027" in told
-    assert "only the approver still writes" in told
+    assert "so only Liv Haugen still writes" in told
 
 
 def test_an_approval_that_is_late_is_told_as_late(scene: Scene) -> None:
@@ -196,3 +199,140 @@ def test_a_rhythm_that_has_ended_has_no_beat(scene: Scene) -> None:
     ports = replace(scene.ports, catalog=replace(CATALOG, constellations=(none,)))
     scene.people()
     assert status(ports).next[0].what == "Nothing needs you: no newsletter has a beat ahead."
+
+
+# ── every state says its own sentence ────────────────────────────────────────────────────
+
+
+def test_the_example_firm_comes_before_all_else(scene: Scene) -> None:
+    example = replace(CATALOG.firm, name="Example & Partners")
+    ports = replace(scene.ports, catalog=replace(CATALOG, firm=example))
+    first = status(ports).next[0]
+    assert first.what.startswith("firm.yaml still tells of the example firm")
+    assert first.command == "asterism check"
+    assert "example firm" not in sentences(status(scene.ports))
+
+
+def test_sources_that_nobody_asks_any_more_are_told(scene: Scene) -> None:
+    asked(scene)
+    scene.at(NOW + timedelta(hours=23))
+    assert "No source has been asked" not in sentences(status(scene.ports))
+    scene.at(NOW + timedelta(days=3))
+    assert "No source has been asked for 3 days." in sentences(status(scene.ports))
+    asked(scene, next_check_at=scene.clock.at + timedelta(days=9))
+    assert "No source has been asked" not in sentences(status(scene.ports))
+
+
+def test_sources_that_fail_alike_are_told_in_one_sentence(scene: Scene) -> None:
+    with scene.store.write() as tables:
+        for state in tables.news.sources():
+            ill = replace(
+                state, checked_at=NOW, failures=2, last_outcome="failed", last_reason="blocked",
+                last_detail="Port 8765 may not be asked; ASTERISM_ALLOW_PORTS allows more.",
+            )  # fmt: skip
+            tables.news.record_fetch(ill, NOW, {"outcome": "failed", "status": None})
+    (told,) = [step for step in status(scene.ports).next if "failed" in step.what]
+    assert told.what.startswith("Coast Wire, Harbour News failed 2 times in a row: Port 8765")
+    assert told.what.endswith("or, if you mean it, allow it in .env.")
+    assert told.command == "asterism gather coast-wire harbour-news --force"
+
+
+def test_an_issue_does_not_make_an_earlier_beat_the_next_one(scene: Scene) -> None:
+    """Of a new newsletter the beat of this week may be too near to be written."""
+    asked(scene)
+    scene.people()
+    scene.at(NOW + timedelta(days=2))  # Wednesday, past the cut-off of Thursday's beat
+    asked(scene)
+    weekly = replace(CATALOG.constellations[0].newsletters[0], lead_days=9)
+    catalog = replace(
+        CATALOG, constellations=(replace(CATALOG.constellations[0], newsletters=(weekly,)),)
+    )
+    ports = replace(scene.ports, catalog=catalog)
+    open_issues(ports)
+    (newsletter,) = status(ports).newsletters
+    assert newsletter.issue is not None
+    assert newsletter.issue.beat_on.isoformat() == "2027-03-18"
+    assert newsletter.next_beat is not None
+    assert newsletter.next_beat.on.isoformat() == "2027-03-25"
+
+
+def test_the_next_issue_can_be_opened_while_one_waits_for_its_day(scene: Scene) -> None:
+    scene.people()
+    scene.ready()
+    approve(scene.acting("liv"), REF)
+    asked(scene)
+    weekly = replace(CATALOG.constellations[0].newsletters[0], lead_days=14)
+    catalog = replace(
+        CATALOG, constellations=(replace(CATALOG.constellations[0], newsletters=(weekly,)),)
+    )
+    found = status(replace(scene.ports, catalog=catalog))
+    assert commands(found) == ["", "asterism issue open"]
+    open_issues(replace(scene.ports, catalog=catalog))
+    found = status(replace(scene.ports, catalog=catalog))
+    assert [p.issue.number for p in found.newsletters[0].issues] == [1, 2]
+    assert "Between Quays 2 has no stories yet" in sentences(found)
+
+
+def test_an_empty_issue_and_an_empty_pool_ask_for_news(scene: Scene) -> None:
+    asked(scene)
+    scene.people()
+    scene.open()
+    assert commands(status(scene.ports)) == ["asterism gather"]
+    scene.story("Quay 1 opens an hour earlier")
+    assert commands(status(scene.ports)) == ["asterism curate export ferry-weekly/1"]
+
+
+def test_what_lint_would_hold_back_is_no_approval_yet(scene: Scene) -> None:
+    asked(scene)
+    scene.people()
+    issue = scene.ready()
+    with scene.store.write() as tables:
+        tables.letters.edit_issue(issue.id, issue.revision, {"theme": ""})
+    found = status(scene.ports)
+    assert "Between Quays 1 is written, but one thing is to be mended" in sentences(found)
+    assert commands(found) == ["asterism issue show ferry-weekly/1"]
+
+
+def test_an_issue_past_its_day_is_told_as_past(scene: Scene) -> None:
+    scene.people()
+    due = scene.ready().due_at
+    scene.at(due + timedelta(hours=2))
+    asked(scene)
+    assert commands(status(scene.ports))[0] == "asterism --as liv issue approve ferry-weekly/1"
+    scene.at(due + timedelta(days=2))
+    asked(scene)
+    found = status(scene.ports)
+    told = "was due on Thursday 11 March 2027, 07:30, and nobody approved it in time"
+    assert told in sentences(found)
+    assert commands(found)[0] == "asterism issue open"
+
+    open_issues(scene.ports)
+    found = status(scene.ports)
+    told = "did not go out on Thursday 11 March 2027, 07:30: nobody approved the issue in time."
+    assert told in sentences(found)
+    assert commands(found)[0] == "asterism explain issue ferry-weekly/1"
+
+
+def test_a_beat_without_an_issue_is_told_until_the_next_one_is_kept(scene: Scene) -> None:
+    scene.people()
+    scene.ready()
+    approve(scene.acting("liv"), REF)
+    scene.at(scene.issue().due_at + timedelta(minutes=1))
+    deliver(scene.ports)
+    asked(scene)
+    assert status(scene.ports).newsletters[0].missed is None
+
+    week = timedelta(days=7)
+    scene.at(scene.issue().due_at + week + timedelta(hours=2))
+    asked(scene)
+    told = "was due on Thursday 18 March 2027, 07:30 and has no issue; it can still go out late."
+    assert told in sentences(status(scene.ports))
+
+    scene.at(scene.issue().due_at + week + timedelta(days=3))
+    asked(scene)
+    assert "and nobody opened an issue in time" in sentences(status(scene.ports))
+    open_issues(scene.ports)
+    found = status(scene.ports)
+    assert "07:30: no issue was opened for it." in sentences(found)
+    assert found.newsletters[0].missed is not None
+    assert found.newsletters[0].missed.on.isoformat() == "2027-03-18"

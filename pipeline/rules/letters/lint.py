@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 from pipeline.model.catalog import Account, Firm, Newsletter
 from pipeline.model.letters import Finding, Issue, Letter, Rendered, Snippet
+from pipeline.rules.example import still_example
 from pipeline.rules.letters import markdown, merge
 from pipeline.rules.letters.render import MAX_HTML
 from pipeline.rules.letters.wall import betrayals
@@ -133,6 +134,13 @@ def _frame(
         yield Finding(
             "base_not_https", "firm.yaml", f"the base address must be https: {firm.base_url!r}"
         )
+    for left in still_example(firm):
+        yield Finding("example_firm", _in_file(left.place), left.what)
+
+
+def _in_file(place: Sequence[str | int]) -> str:
+    """Where it stands: firm.yaml, services.0.name."""
+    return f"firm.yaml, {'.'.join(map(str, place[1:]))}"
 
 
 def _subject(subject: str) -> Iterator[Finding]:

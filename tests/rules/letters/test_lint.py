@@ -91,6 +91,7 @@ def test_a_subject_is_counted_as_it_shows() -> None:
     [
         ({"firm": replace(FIRM, postal_address=" ")}, "no_postal_address"),
         ({"firm": replace(FIRM, base_url="http://x.example")}, "base_not_https"),
+        ({"firm": replace(FIRM, name="Example & Partners")}, "example_firm"),
         ({"newsletter": replace(WEEKLY, positioning="")}, "no_positioning"),
         ({"newsletter": replace(WEEKLY, invitation="{{when}}")}, "unknown_field"),
         ({"newsletter": replace(WEEKLY, floor=3)}, "under_floor"),

@@ -1,0 +1,13 @@
+"""How things stand at this moment, and what to do next."""
+
+from pipeline.stages.status.looking import status
+from pipeline.stages.status.standing import (
+    NewsletterStatus,
+    Next,
+    PoolSize,
+    Progress,
+    SourceHealth,
+    Status,
+)
+
+__all__ = ["NewsletterStatus", "Next", "PoolSize", "Progress", "SourceHealth", "Status", "status"]
