@@ -22,7 +22,7 @@ from pipeline.web import public
 from pipeline.web.guard import Guard
 from pipeline.web.pages import trouble
 from pipeline.web.patience import Patience, config_of
-from pipeline.web.words import Speech, speech_of
+from pipeline.web.words import Voice, voice_of
 
 PATIENCE = Patience()
 MAX_PORT = 65_535
@@ -34,14 +34,14 @@ def make_app(ports: Ports, *, public_only: bool, patience: Patience = PATIENCE) 
     Everything else is 404. Whoever serves it without `public_only` must not be reachable
     from elsewhere: there is no sign-in.
     """
-    speech = speech_of(ports.catalog)
-    routes = public.routes(ports, speech, body_s=patience.body_s)
+    voice = voice_of(ports.catalog)
+    routes = public.routes(ports, voice, body_s=patience.body_s)
     if not public_only:
         routes.append(Route("/", public.home(ports), methods=["GET"]))
-    app = Starlette(routes=routes, exception_handlers=_troubles(speech))
+    app = Starlette(routes=routes, exception_handlers=_troubles(voice))
     app.router.redirect_slashes = False  # one page, one address
     logo = ports.catalog.firm.brand.logo
-    return Guard(app, logo=logo, local_only=not public_only, speech=speech)
+    return Guard(app, logo=logo, local_only=not public_only, voice=voice)
 
 
 def serve(
@@ -98,18 +98,18 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _troubles(speech: Speech) -> Mapping[Any, Callable[[Request, Exception], Response]]:
+def _troubles(voice: Voice) -> Mapping[Any, Callable[[Request, Exception], Response]]:
     def plain(request: Request, error: Exception) -> Response:
         """An address or a method that is none of ours."""
         assert isinstance(error, HTTPException)  # noqa: S101  what Starlette was told to give us
-        return trouble(request, error.status_code, speech.of(request), error.headers)
+        return trouble(request, error.status_code, voice, error.headers)
 
     def ours(request: Request, error: Exception) -> Response:
         """What a stage could not do; its message is for those who run this, not for readers."""
         assert isinstance(error, AsterismError)  # noqa: S101
-        return trouble(request, error.http_status, speech.of(request))
+        return trouble(request, error.http_status, voice)
 
     def broken(request: Request, error: Exception) -> Response:
-        return trouble(request, 500, speech.of(request))
+        return trouble(request, 500, voice)
 
     return {HTTPException: plain, AsterismError: ours, Exception: broken}

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.web.pages import trouble
-from pipeline.web.words import Speech
+from pipeline.web.pages import STRANGE_NAME, trouble
+from pipeline.web.words import Voice
 
 _LOCAL_NAME = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?", re.IGNORECASE)
 
@@ -22,11 +22,11 @@ log = logging.getLogger("asterism.web")
 class Guard:
     """An ASGI application around another one."""
 
-    def __init__(self, app: ASGIApp, *, logo: str, local_only: bool, speech: Speech) -> None:
+    def __init__(self, app: ASGIApp, *, logo: str, local_only: bool, voice: Voice) -> None:
         self._app = app
         self._headers = _headers(logo)
         self._local_only = local_only
-        self._speech = speech
+        self._voice = voice
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,10 +51,10 @@ class Guard:
         request = Request(scope)
         raw: bytes = scope.get("raw_path") or b""
         if b"%2f" in raw.lower():
-            return trouble(request, 404, self._speech.of(request))
+            return trouble(request, 404, self._voice)
         if self._local_only and not _LOCAL_NAME.fullmatch(request.headers.get("host", "")):
             # another site's name that was made to point here could read what is ours
-            return trouble(request, 421, self._speech.of(request))
+            return trouble(request, STRANGE_NAME, self._voice)
         return None
 
 

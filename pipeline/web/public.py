@@ -20,7 +20,7 @@ from pipeline.ports import Ports
 from pipeline.rules.letters.brand import brand_css
 from pipeline.stages import listen
 from pipeline.web.pages import page
-from pipeline.web.words import Speech
+from pipeline.web.words import Voice
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -34,12 +34,12 @@ MAX_FIELDS = 20
 ONE_CLICK = ("List-Unsubscribe", "One-Click")
 
 
-def routes(ports: Ports, speech: Speech, *, body_s: float) -> list[Route]:
+def routes(ports: Ports, voice: Voice, *, body_s: float) -> list[Route]:
     """Everything that may be reached from anywhere. Only POST changes anything."""
     return [
         Route("/issues/{public_id}", _issue(ports), methods=["GET"]),
-        Route("/leave/{token}", _look(ports, speech), methods=["GET"]),
-        Route("/leave/{token}", _leave(ports, speech, body_s), methods=["POST"]),
+        Route("/leave/{token}", _look(ports, voice), methods=["GET"]),
+        Route("/leave/{token}", _leave(ports, voice, body_s), methods=["POST"]),
         Route("/healthz", _health(ports), methods=["GET"]),
         *_static(ports),
     ]
@@ -65,21 +65,21 @@ def _issue(ports: Ports) -> Endpoint:
     return show
 
 
-def _look(ports: Ports, speech: Speech) -> Endpoint:
+def _look(ports: Ports, voice: Voice) -> Endpoint:
     async def show(request: Request) -> Response:
-        language = speech.of(request)
+        language = voice.language(request)
         return page(request, "leave", language, look=listen.look(ports, language))
 
     return show
 
 
-def _leave(ports: Ports, speech: Speech, body_s: float) -> Endpoint:
+def _leave(ports: Ports, voice: Voice, body_s: float) -> Endpoint:
     async def act(request: Request) -> Response:
         token = request.path_params["token"]
         fields = await _fields(request, body_s)
         one_click = fields.get(ONE_CLICK[0]) == ONE_CLICK[1]
         scope = fields.get("scope")
-        language = speech.of(request)
+        language = voice.language(request)
         look = listen.look(ports, language)
         if scope == "keep":
             await run_in_threadpool(listen.keep_after_all, ports, token)

@@ -22,12 +22,12 @@ class PageWords:
     """One language. To add one, write one of these and put it into PAGES."""
 
     # leaving
-    leaving: str  #: heads each page about one letter: "Leaving {title}"
-    our_letter: str  #: heads it where the letter is not named
+    named: str  #: how a letter is named in a sentence: "{title}"
+    leaving: str  #: heads the page: "Leaving {letter}"
+    our_letter: str  #: the letter where it is not named
     leave_lede: str
     what: str  #: asks what should stop
     this_letter: str
-    this_hint: str  #: "{title}, {how_often}"
     this_unnamed: str
     all_letters: str  #: "Every letter from {firm}"
     all_hint: str
@@ -47,6 +47,7 @@ class PageWords:
     left_all_note: str
     by_mistake: str
     keep: str
+    keep_all: str
     # kept
     kept: str
     kept_lede: str
@@ -56,13 +57,13 @@ class PageWords:
 
 
 ENGLISH = PageWords(
-    leaving="Leaving {title}",
-    our_letter="Leaving our letter",
+    named="{title}",
+    leaving="Leaving {letter}",
+    our_letter="our letter",
     leave_lede="One press, and the letter stops. There is no account to close and nothing to "
     "explain.",
     what="What should stop?",
     this_letter="This letter",
-    this_hint="{title}, {how_often}",
     this_unnamed="The one whose link you followed",
     all_letters="Every letter from {firm}",
     all_hint="No newsletter of ours will reach you again",
@@ -86,6 +87,7 @@ ENGLISH = PageWords(
     "the way: answer it with the one word “stop”, and a person will see to it.",
     by_mistake="Pressed by mistake?",
     keep="Keep the letter after all",
+    keep_all="Keep the letters after all",
     kept="The letter stays",
     kept_lede="It will come as it did before. The link at its foot stops it whenever you like.",
     trouble=MappingProxyType({
@@ -121,13 +123,13 @@ ENGLISH = PageWords(
 )  # fmt: skip
 
 GERMAN = PageWords(
-    leaving="„{title}“ abbestellen",
-    our_letter="Unseren Brief abbestellen",
+    named="„{title}“",
+    leaving="{letter} abbestellen",
+    our_letter="Unseren Brief",
     leave_lede="Ein Klick, und der Brief kommt nicht mehr. Sie müssen kein Konto kündigen und "
     "nichts begründen.",
     what="Was möchten Sie abbestellen?",
     this_letter="Diesen Brief",
-    this_hint="{title}, {how_often}",
     this_unnamed="Den Brief, dessen Link Sie hierher geführt hat",
     all_letters="Alle Briefe von {firm}",
     all_hint="Sie bekommen dann keinen Newsletter mehr von uns",
@@ -156,6 +158,7 @@ GERMAN = PageWords(
     "Mensch kümmert sich darum.",
     by_mistake="Aus Versehen geklickt?",
     keep="Den Brief doch behalten",
+    keep_all="Die Briefe doch behalten",
     kept="Der Brief bleibt Ihnen",
     kept_lede="Er kommt weiter wie bisher. Mit dem Link am Ende des Briefs können Sie ihn "
     "jederzeit abbestellen.",
@@ -200,12 +203,16 @@ PAGES: Mapping[str, PageWords] = MappingProxyType({"en": ENGLISH, "de": GERMAN})
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
-    """Which language a page speaks. It hangs on the address alone, never on who has it."""
+class Voice:
+    """Whose pages these are, and which language each speaks.
 
-    shared: str = "en"  #: of our letters, where they have one in common
+    It hangs on the address alone, never on who has it.
+    """
 
-    def of(self, request: Request) -> str:
+    firm_name: str
+    shared: str = "en"  #: language of our letters, where they have one in common
+
+    def language(self, request: Request) -> str:
         """The letter's, as its link says; else what our letters share. Other pages: English."""
         if not request.scope["path"].startswith(_OF_A_LETTER):
             return "en"
@@ -214,9 +221,9 @@ class Speech:
         return code if code in PAGES else self.shared
 
 
-def speech_of(catalog: Catalog) -> Speech:
+def voice_of(catalog: Catalog) -> Voice:
     """How the pages of this firm's letters speak."""
     newsletters = [one for each in catalog.constellations for one in each.newsletters]
     codes = {primary(one.language) for one in newsletters}
     (only,) = codes if len(codes) == 1 else ("en",)
-    return Speech(only if only in PAGES else "en")
+    return Voice(catalog.firm.name, only if only in PAGES else "en")

@@ -92,10 +92,12 @@ def test_looking_changes_nothing_whoever_looks(scene: Scene, site: Site) -> None
 def test_the_page_names_the_letter_and_nobody(scene: Scene, site: Site) -> None:
     page = site.get(leave_path(scene))
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert '<h1 class="title">Leaving Between Quays</h1>' in page.body
-    assert "Between Quays, every Thursday" in page.body
+    heading = '<h1 class="title">Leaving <span class="whole">Between Quays</span></h1>'
+    assert heading in page.body
+    assert "<title>Leaving Between Quays</title>" in page.body
+    assert 'Between Quays, <span class="whole">every Thursday</span>' in page.body
     assert "Every letter from Quay &amp; Tide" in page.body
-    assert escape(FIRM.postal_address) in page.body
+    assert escape(FIRM.postal_address) in re.sub("<[^>]+>", "", page.body)
     for secret in (address(0), "Reader", "northline", TOKENS.make("leave", scene.row(0).public_id),
                    scene.row(0).public_id, "prospect"):  # fmt: skip
         assert secret not in page.body
@@ -128,7 +130,7 @@ def test_a_german_letters_pages_speak_german(scene: Scene) -> None:
         assert '<html lang="de" dir="ltr">' in page.body
     look = pages["Was möchten Sie abbestellen?"].body
     assert "<title>„Between Quays“ abbestellen</title>" in look
-    assert "Between Quays, jeden Donnerstag" in look
+    assert 'Between Quays, <span class="whole">jeden Donnerstag</span>' in look
     assert "Alle Briefe von Quay &amp; Tide" in look
     for page in pages.values():
         for words in english_words():
@@ -223,14 +225,17 @@ def test_a_wrong_link_looks_like_a_right_one(scene: Scene, languages: tuple[str,
 def test_a_press_on_the_page_stops_this_letter_once(scene: Scene, site: Site) -> None:
     first = site.post(leave_path(scene), scope="this")
     again = site.post(leave_path(scene), scope="this")
-    assert "The letter has stopped" in first.body
+    assert "The letter has stopped</h1>" in first.body
+    assert "Keep the letter after all" in first.body
     assert (first.status, first.body) == (again.status, again.body)
     assert suppressed(scene) == {(WEEKLY.key, "left")}
     assert suppressed(scene, 1) == set()
 
 
 def test_or_all_of_them(scene: Scene, site: Site) -> None:
-    site.post(leave_path(scene), scope="all")
+    answer = site.post(leave_path(scene), scope="all")
+    assert "All our letters have stopped</h1>" in answer.body
+    assert "Keep the letters after all" in answer.body
     assert suppressed(scene) == {(EVERYWHERE, "left")}
 
 
@@ -448,6 +453,7 @@ def test_nothing_else_is_here(scene: Scene, site: Site) -> None:
             answer = site.ask(method, path.replace("{token}", token), ONE_CLICK)
             assert answer.status == 404, (method, path)
             assert "There is no page here" in answer.body
+            assert "Quay &amp; Tide" in answer.body
             assert "location" not in answer.headers
     assert suppressed(scene) == set()
 
@@ -601,6 +607,7 @@ def test_another_name_that_points_here_sees_nothing(scene: Scene) -> None:
             answer = raw_get(own, host)
             assert answer.split(b" ")[1] in (b"421", b"400"), host
             assert b"ferry-weekly" not in answer
+            assert b"Tide" not in answer
 
 
 def raw_get(site: Site, host: str) -> bytes:

@@ -10,10 +10,12 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from pipeline.web.words import PAGES
+from pipeline.web.words import PAGES, Voice
 
 #: A path of more parts is none of ours; what it is answered need not find its styles.
 MAX_DEPTH = 8
+#: The request was for another host; that host learns nothing of us.
+STRANGE_NAME = 421
 
 
 def page(
@@ -31,10 +33,12 @@ def page(
 
 
 def trouble(
-    request: Request, status: int, language: str, headers: Mapping[str, str] | None = None
+    request: Request, status: int, voice: Voice, headers: Mapping[str, str] | None = None
 ) -> Response:
     """What a reader sees when there is no page, or none just now."""
-    answer = page(request, "trouble", language, status=status, code=status)
+    language = voice.language(request)
+    firm_name = "" if status == STRANGE_NAME else voice.firm_name
+    answer = page(request, "trouble", language, status=status, code=status, firm_name=firm_name)
     answer.headers.update(headers or {})
     return answer
 
