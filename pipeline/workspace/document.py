@@ -208,7 +208,7 @@ class _Reader:
 
     def _scalar(self, node: Node, path: Path) -> Any:
         tag = str(node.tag or "").removeprefix(_TAG)
-        if tag in ("str", "timestamp", "merge"):
+        if tag in ("str", "timestamp", "merge", "value"):
             return clean(node.value)
         if tag == "null":
             return None

@@ -130,7 +130,9 @@ def _mend(data: Any, path: Path, detail: ErrorDetails) -> None:
     name = path[-1] if path else None
     if parent is None or name is None:
         return
-    if detail["type"] == "extra_forbidden":
+    if isinstance(parent, list) and isinstance(name, str):
+        _mend(data, path[:-1], detail)  # a list that was read as keys with values goes as one
+    elif detail["type"] == "extra_forbidden":
         del parent[name]
     elif isinstance(parent, list):
         parent[int(name)] = _HOLE

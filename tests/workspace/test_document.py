@@ -100,6 +100,12 @@ def test_a_file_too_large_is_not_even_read() -> None:
     assert told(b"#" * (MAX_BYTES + 1)) == ["f.yaml:1:1: the file is larger than 2 MB"]
 
 
+def test_a_lone_equals_sign_is_text() -> None:
+    """YAML 1.1 makes it a type of its own, which nobody means."""
+    document = parse_yaml("f.yaml", b"aliases: [=, Quay = Tide]\n")
+    assert (document.data, document.mistakes) == ({"aliases": ["=", "Quay = Tide"]}, [])
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_bytes_do_more_than_be_told(raw: bytes) -> None:

@@ -315,6 +315,8 @@ LETTER_MISTAKES = [
     ("expert: liv", "expert: lif", '3:9: expert: "lif" is nobody of the staff in firm.yaml, did '
      'you mean "liv"?'),
     ("ferry: 1", "ferry: 11", "8:10: words.ferry: must be at most 10, not 11"),
+    ("ferry: 1\n  battery ferry: 3", "- battery ferry: 3\n  - ferry: often",
+     '7:1: words.ferry: must be a number, not "often"'),
     ("ferry: 1", "ferry: often", '8:10: words.ferry: must be a number, not "often"'),
     ("ignore: [cruise]", "ignore: [FERRY]", '10:10: ignore.0: "FERRY" is watched under `words`'),
     ("relationship: prospect", "relationship: prospekt", '16:19: accounts.0.relationship: '
