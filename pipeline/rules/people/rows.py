@@ -44,7 +44,7 @@ class RowReader:
         width = len(self._columns.headers)
         if any(cell.strip() for cell in record[width:]):
             self._problem(
-                line, "", f"has {len(record)} cells, the header has {width}: is a quote missing?"
+                line, "row", f"has {len(record)} cells, the header has {width}: is a quote missing?"
             )
             return
         row = Row(line, record, self._columns)
@@ -113,6 +113,7 @@ class RowReader:
         if found is None:
             what = (
                 f"no account of any constellation has the key, name or alias {company[:60]!r}"
+                f"{self._companies.near(company[:60])}"
                 if company
                 else "no company, and no account has this address's domain"
             )

@@ -51,6 +51,21 @@ def test_domains(domain: str, key: str | None) -> None:
     assert COMPANIES.by_domain(domain) == key
 
 
+def test_an_and_is_a_sign_or_a_word() -> None:
+    sons = Account("kaffa", "Kaffa & Sons", "prospect", ("Crema & Co",))
+    catalog = replace(CATALOG, constellations=(replace(FERRIES, accounts=(sons,)),))
+    companies = Companies(catalog)
+    for name in ("Kaffa and Sons", "Kaffa Sons", "KAFFA & SONS Ltd", "Crema", "Crema and Co."):
+        assert companies.by_name(name) == "kaffa", name
+    for name in ("Kaffa Daughters", "and", "And Sons"):
+        assert companies.by_name(name) is None, name
+
+
+def test_a_name_that_is_near_is_suggested() -> None:
+    assert COMPANIES.near("Nortline") == ', did you mean "Northline"?'
+    assert COMPANIES.near("Something Else") == ""
+
+
 def test_a_name_that_could_be_two_is_nobody() -> None:
     twins = (
         Account("fjord-as", "Fjord AS", "prospect"),

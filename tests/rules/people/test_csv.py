@@ -271,7 +271,7 @@ HEADER = "Email,Company,Basis,Basis source,Basis date,Opted out\n"
         ("a@x.example,Northline,consent,us,last summer,", "Basis date", "no date"),
         ("a@x.example,Northline,consent,us,03/04/2026,", "Basis date", "no date"),
         ("a@x.example,Northline,consent,us,2028-01-01,", "Basis date", "future"),
-        ("a@x.example,Northline,consent,us,,,,yes", "", "8 cells"),
+        ("a@x.example,Northline,consent,us,,,,yes", "row", "8 cells"),
     ],
 )
 def test_a_bad_row_is_a_problem_and_the_others_go_on(row: str, column: str, what: str) -> None:
