@@ -217,11 +217,17 @@ class StoriesTable(Protocol):
 
     def by_ids(self, ids: Sequence[int]) -> Sequence[Story]: ...
 
-    def find(self, ref: str) -> Story:
+    def find(self, ref: str, *, taken_back: bool = False) -> Story:
         """By public id, an unambiguous beginning of it (at least 4 characters), or a link.
+
+        A field note that was taken back is found only when asked for.
 
         Raises: NotFound, or BadInput when several begin so
         """
+        ...
+
+    def set_taken_back(self, story_id: int, at: datetime | None) -> None:
+        """Take a field note back; None brings it back into the pools it stood in."""
         ...
 
     def own_news(self) -> Mapping[str, Story]:

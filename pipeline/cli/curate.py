@@ -196,7 +196,7 @@ def _title_of(ports: Ports, subject: str) -> str:
     if kind != "story":
         return ""
     with ports.store.read() as tables:
-        return tables.stories.find(public_id).title
+        return tables.stories.find(public_id, taken_back=True).title
 
 
 @curate.command()

@@ -261,6 +261,7 @@ class Story:
     signals: tuple[SignalHit, ...] = ()
     tellings: tuple[Item, ...] = ()  #: the richest first
     merged_into: int | None = None
+    taken_back_at: datetime | None = None  #: of a field note that its writer undid
     revision: int = 1
 
 

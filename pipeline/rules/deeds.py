@@ -30,7 +30,8 @@ _LABELS = {"title": "Title", **LABELS, **HEAD_LABELS}
 #: What stands in an operation for the program, not for a reader.
 _INNER = frozenset(
     {
-        "snippets", "order", "head", "dropped", "vouched", "issue", "issue_ref", "constellation",
+        "snippets", "order", "head", "dropped", "vouched", "taken_back", "issue", "issue_ref",
+        "constellation",
         "scores", "digests", "head_digest", "said", "notes", "undoes", "revision",
     }
 )  # fmt: skip
@@ -59,7 +60,8 @@ def touches(operation: Operation, story: str) -> bool:
     """Whether an operation did something with this story, more than listing it."""
     if operation.subject == f"story:{story}":
         return True
-    parts = (operation.after.get(name, {}) for name in ("snippets", "dropped", "vouched"))
+    named = ("snippets", "dropped", "vouched", "taken_back")
+    parts = (operation.after.get(name, {}) for name in named)
     listed = (*operation.after.get("notes", ()), *operation.after.get("stories", ()))
     return any(story in part for part in parts) or story in listed
 
@@ -77,10 +79,17 @@ def _changes(operation: Operation, story: str) -> Iterator[str]:
             yield f"{', '.join(names)} written"
         if "order" in after:
             yield "order changed"
+    yield from _pool(after, story)
+    yield from _plain(before, after)
+
+
+def _pool(after: Mapping[str, Any], story: str) -> Iterator[str]:
     for key, by in after.get("dropped", {}).items():
         if story in ("", key):
             yield "dropped from the pool" if by else "back in the pool"
-    yield from _plain(before, after)
+    for key, gone in after.get("taken_back", {}).items():
+        if story in ("", key):
+            yield "taken back" if gone else "brought back"
 
 
 def _snippet(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Iterator[str]:

@@ -263,7 +263,9 @@ class SqlReasons:
         return {
             "items": self._count(items),
             "ungrouped": self._count(items, items.c.story_id.is_(None)),
-            "stories": self._count(stories, stories.c.merged_into.is_(None)),
+            "stories": self._count(
+                stories, stories.c.merged_into.is_(None), stories.c.taken_back_at.is_(None)
+            ),
         }
 
     def pool_counts(self, constellation: str, since: datetime) -> Mapping[str, int]:
@@ -292,6 +294,7 @@ class SqlReasons:
                 schema.constellations.c.key == constellation,
                 stories.c.last_at >= since,
                 stories.c.merged_into.is_(None),
+                stories.c.taken_back_at.is_(None),
                 pool.c.left_out == "",
             )
             .group_by(state)

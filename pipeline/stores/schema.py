@@ -265,6 +265,7 @@ stories = Table(
     Column("is_public", Boolean, nullable=False, default=True),
     Column("own_key", String(100), nullable=True, unique=True),
     Column("merged_into", BigKey, ForeignKey("stories.id"), nullable=True),
+    at("taken_back_at", nullable=True),  # a field note whose writer undid it: gone for every verb
     Column("matched_with", String(64), nullable=False, default=""),  # digest of files and rules
     revision(),
     Index("ix_stories_last_at", "last_at"),

@@ -207,10 +207,11 @@ class SqlStories:
         """Whole stories in the order asked for; unknown ids are left out."""
         return read_stories(self._connection, ids)
 
-    def find(self, ref: str) -> Story:
+    def find(self, ref: str, *, taken_back: bool = False) -> Story:
         """By public id, an unambiguous beginning of it (at least 4 characters), or a link.
 
-        Of several stories that one link belongs to, the latest.
+        Of several stories that one link belongs to, the latest. A field note that was taken
+        back is found only when asked for.
 
         Raises: NotFound, or BadInput when several begin so
         """
@@ -220,7 +221,14 @@ class SqlStories:
         if not found:
             what = "with this link" if is_link else f"whose id begins with “{ref[:40]}”"
             raise NotFound(f"There is no story {what}.", "`asterism stories` lists them.")
-        return read_stories(self._connection, found[:1])[0]
+        story = read_stories(self._connection, found[:1])[0]
+        if story.taken_back_at is not None and not taken_back:
+            raise NotFound(
+                f"The field note “{story.title}” was taken back.",
+                f"`asterism explain story {story.public_id[:8]}` tells by whom; "
+                "`asterism curate note` writes it anew.",
+            )
+        return story
 
     def _by_link(self, link: str) -> list[int]:
         digest = link_hash(link)
@@ -230,7 +238,11 @@ class SqlStories:
         wanted = stories.c.url == link
         if digest:
             wanted = wanted | stories.c.id.in_(same.scalar_subquery())
-        newest = sa.select(stories.c.id).where(wanted).order_by(stories.c.last_at.desc())
+        newest = (
+            sa.select(stories.c.id)
+            .where(wanted)
+            .order_by(stories.c.taken_back_at.is_not(None), stories.c.last_at.desc())
+        )
         return list(self._connection.execute(newest.limit(1)).scalars())
 
     def _by_beginning(self, ref: str) -> list[int]:
@@ -262,6 +274,7 @@ class SqlStories:
                 stories.c.last_at >= since,
                 stories.c.matched_with != digest,
                 stories.c.merged_into.is_(None),
+                stories.c.taken_back_at.is_(None),
             )
             .order_by(stories.c.id)
             .limit(limit)
@@ -454,6 +467,17 @@ class SqlStories:
             row = {"story_id": story_id, "constellation_id": key, "score": 0.0, "scored_at": at}
             self._connection.execute(sa.insert(pool), {**row, **values})
 
+    def set_taken_back(self, story_id: int, at: datetime | None) -> None:
+        """Take a field note back; None brings it back into the pools it stood in.
+
+        It is read anew then: the files may have changed while it was away.
+        """
+        self._connection.execute(
+            sa.update(stories)
+            .where(stories.c.id == story_id)
+            .values(taken_back_at=at, matched_with="", revision=stories.c.revision + 1)
+        )
+
     def _constellation_id(self, key: str) -> int:
         found = self._connection.execute(
             sa.select(constellations.c.id).where(constellations.c.key == key)
@@ -514,6 +538,7 @@ def _in_pool(constellation_id: int, since: datetime) -> tuple[sa.ColumnElement[b
         pool.c.left_out == "",
         stories.c.last_at >= since,
         stories.c.merged_into.is_(None),
+        stories.c.taken_back_at.is_(None),
     )
 
 

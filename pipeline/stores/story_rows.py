@@ -93,6 +93,7 @@ def _story(
         signals=tuple(sorted(signals, key=lambda s: (-s.weight, SIGNALS.index(s.signal)))),
         tellings=tuple(sorted(richest_first(told), key=lambda i: i.url != row["url"])),
         merged_into=row["merged_into"],
+        taken_back_at=row["taken_back_at"],
         revision=row["revision"],
     )
 

@@ -156,6 +156,27 @@ def test_curate_undo_again_takes_back_the_one_before(opened: Door) -> None:
     assert "nothing that maren could take back" in said.err
 
 
+def test_curate_undo_of_a_note_makes_it_gone(opened: Door) -> None:
+    note = opened.ask("--as", "maren", "curate", "note", CONSTELLATION, "--title", "Grey packs",
+                      "--text", "x", "--public")["public_id"]  # fmt: skip
+    said = opened("--as", "maren", "curate", "undo")
+    assert "the field note “Grey packs”" in said.out
+    before = opened.state()
+    for step in (
+        ("keep", ISSUE, note),
+        ("drop", CONSTELLATION, note),
+        ("write", ISSUE, note, "--take", "x"),
+        ("vouch", note, "--public"),
+    ):
+        refused = opened("curate", *step, code=3)
+        assert "The field note “Grey packs” was taken back." in refused.err
+        assert f"asterism explain story {note[:8]}" in refused.err
+    assert opened.state() == before
+    explained = opened("explain", "story", note).out
+    assert "took it back later" in explained
+    assert "it stands in no pool" in explained
+
+
 def test_curate_note_enters_the_pool_and_says_what_is_missing(opened: Door) -> None:
     said = opened("curate", "note", CONSTELLATION, "--title", "Grey packs", "--text", "-",
                   stdin="On every second hook.")  # fmt: skip

@@ -288,7 +288,7 @@ def test_undo_walks_back_through_everything_one_did(room: Newsroom) -> None:
     assert curate.undo(ports).verb == "note"
     assert curate.undo(ports).verb == "drop"
     assert {p.story.title: p.state for p in curate.pool(ports, "ferries")} == {
-        "One": "open", "Two": "open", "A note": "dropped",
+        "One": "open", "Two": "open",
     }  # fmt: skip
     assert curate.undo(ports).verb == "remove"
     assert snippet(room, "One, retold").take == "Second"
@@ -321,6 +321,72 @@ def test_undo_never_takes_what_somebody_wrote_on_top(room: Newsroom) -> None:
     with pytest.raises(Conflict, match="“One” changed after your edit; nothing was undone"):
         curate.undo(room.ports("eva"))
     assert snippet(room, "One").take == "Liv"
+
+
+def test_a_note_that_was_taken_back_is_gone_for_every_verb(room: Newsroom) -> None:
+    room.issue()
+    ports = room.ports()
+    note = curate.note(ports, "ferries", "Seen.", title="A note", public=True)
+    curate.undo(ports)
+
+    for act in (
+        lambda: curate.keep(ports, WEEKLY, note.public_id),
+        lambda: curate.remove(ports, WEEKLY, note.public_id),
+        lambda: curate.edit(ports, WEEKLY, note.public_id, {"take": "x"}),
+        lambda: curate.drop(ports, "ferries", note.public_id[:8]),
+        lambda: curate.vouch(ports, note.public_id, learnt_from="northline"),
+    ):
+        with pytest.raises(NotFound, match="The field note “A note” was taken back"):
+            act()
+    assert curate.pool(ports, "ferries") == ()
+    assert "A note" not in curate.export(ports, WEEKLY)
+    with room.store.read() as tables:
+        assert not any(tables.reasons.pool_counts("ferries", NOW - timedelta(days=9)).values())
+        assert tables.reasons.story_counts()["stories"] == 0
+        assert tables.stories.to_match("anything", NOW - timedelta(days=9)) == []
+
+
+def test_the_same_note_written_anew_is_another(room: Newsroom) -> None:
+    first = curate.note(room.ports(), "ferries", "Seen.", title="A note", public=True)
+    curate.undo(room.ports())
+    second = curate.note(room.ports(), "ferries", "Seen.", title="A note", public=True)
+    assert second.public_id != first.public_id
+    assert [p.story.id for p in curate.pool(room.ports(), "ferries")] == [second.id]
+
+
+def test_a_link_leads_past_a_note_that_was_taken_back(room: Newsroom) -> None:
+    _, news = room.story("Two ferries")
+    link = "https://coastwire.example/two-ferries"
+    curate.note(room.ports(), "ferries", "Seen.", title="A note", public=True, url=link)
+    curate.undo(room.ports())
+    with room.store.read() as tables:
+        assert tables.stories.find(link).public_id == news
+
+
+def test_a_note_that_somebody_keeps_is_not_taken_back(room: Newsroom) -> None:
+    issue = room.issue()
+    note = curate.note(room.ports("eva"), "ferries", "Seen.", title="A note", public=True)
+    curate.keep(room.ports("liv"), WEEKLY, note.public_id)
+    with pytest.raises(Conflict, match=f"“A note” stands in issue {WEEKLY}; nothing was undone"):
+        curate.undo(room.ports("eva"))
+    assert titles(room) == ["A note"]
+    with room.store.write() as tables:
+        tables.letters.set_state(issue.id, "sent")
+    with pytest.raises(Conflict, match="approved or out cannot be taken back"):
+        curate.undo(room.ports("eva"))
+    with room.store.write() as tables:
+        tables.letters.set_state(issue.id, "draft")
+    curate.remove(room.ports("liv"), WEEKLY, note.public_id)
+    assert curate.undo(room.ports("eva")).verb == "note"
+    assert curate.undo(room.ports("liv")).verb == "remove", "hers is undone, and shows nobody"
+
+
+def test_a_drop_of_a_note_since_taken_back_can_be_undone(room: Newsroom) -> None:
+    note = curate.note(room.ports("eva"), "ferries", "Seen.", title="A note", public=True)
+    curate.drop(room.ports("liv"), "ferries", note.public_id)
+    curate.undo(room.ports("eva"))
+    assert curate.undo(room.ports("liv")).verb == "drop"
+    assert curate.pool(room.ports(), "ferries") == ()
 
 
 # ── the file ─────────────────────────────────────────────────────────────────────────────
@@ -453,17 +519,41 @@ def test_undo_takes_back_a_whole_import(room: Newsroom) -> None:
         (s.title, s.take, s.section) for s in before
     ]
     states = {p.story.title: p.state for p in curate.pool(room.ports(), "ferries")}
-    assert states == {
-        "One": "kept", "Two": "kept", "Three": "open", "Four": "open",
-        "Seen at the fair": "dropped",
-    }  # fmt: skip
+    assert states == {"One": "kept", "Two": "kept", "Three": "open", "Four": "open"}
     with room.store.read() as tables:
         assert tables.letters.find_issue(WEEKLY).theme == ""
     again = curate.import_file(room.ports(), text, "week.md")
     assert again.applied
     assert titles(room) == ["Three", "Two"]
-    notes = [p for p in curate.pool(room.ports(), "ferries") if p.story.kind == "note"]
-    assert [p.state for p in notes] == ["open"]
+
+    def notes() -> list[str]:
+        ranked = curate.pool(room.ports(), "ferries")
+        return [p.state for p in ranked if p.story.kind == "note"]
+
+    assert notes() == ["open"], "the note that was there comes back"
+    curate.undo(room.ports())
+    assert notes() == []
+
+
+def test_a_file_that_still_has_a_note_taken_back_meanwhile(room: Newsroom) -> None:
+    room.issue()
+    _, one = room.story("One")
+    curate.keep(room.ports(), WEEKLY, one)
+    curate.note(room.ports(), "ferries", "Seen.", title="A note", public=True)
+    text = curate.export(room.ports(), WEEKLY)
+    moved = edited(room, **{"A note": "In this issue"})
+    theirs = write_under(text, "One", "Our take", "Liv's.")
+    curate.import_file(room.ports("liv"), theirs, "week.md")  # it remembers the note
+    curate.undo(room.ports())
+
+    tally = curate.import_file(room.ports("liv"), theirs, "week.md")
+    assert tally.warnings == ("“A note” was taken back meanwhile; its block changes nothing",)
+    assert tally.unchanged
+    with pytest.raises(BadInput) as refused:
+        curate.import_file(room.ports("liv"), moved, "week.md")
+    (mistake,) = refused.value.mistakes
+    assert mistake.what.startswith("the field note “A note” was taken back: delete its block")
+    assert moved.splitlines()[mistake.line - 1] == "## A note"
 
 
 def test_writing_on_in_the_same_file_is_no_conflict_with_oneself(room: Newsroom) -> None:

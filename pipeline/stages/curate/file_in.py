@@ -131,6 +131,7 @@ def _place(tables: Tables, change: Change, step: Step, story: Story, issue: Issu
     if step.vouch:
         change.vouch(story, step.learnt_from, public=step.block.public)
     if step.offer:
+        change.bring_back(story)
         change.offer(story)
     if step.keep or step.drop:
         change.choose(story)

@@ -198,11 +198,25 @@ class Planner:
         if not block.handle:
             return None  # told when it was read
         try:
-            return story_of(self._tables, block.handle)
+            story = story_of(self._tables, block.handle, taken_back=True)
+            return self._unless_taken_back(block, story)
         except NotFound:
             self._wrong(block, f"unknown story “{block.handle}”{self._did_you_mean(block)}")
         except BadInput as error:
             self._wrong(block, error.message)
+        return None
+
+    def _unless_taken_back(self, block: Block, story: Story) -> Story | None:
+        if story.taken_back_at is None:
+            return story
+        if block.place in IN_ISSUE:
+            self._wrong(
+                block,
+                f"the field note “{story.title}” was taken back: delete its block, or write "
+                "`[story: new]` to note it anew",
+            )
+        else:
+            self._warn(f"“{block.title}” was taken back meanwhile; its block changes nothing")
         return None
 
     def _did_you_mean(self, block: Block) -> str:
@@ -307,7 +321,7 @@ class Planner:
             step.section = not unmoved
             if unmoved:
                 self._warn(f"“{block.title}” was moved by somebody else meanwhile; it stays there")
-        step.offer = not step.out and bool(self._dropped_by(story))
+        step.offer = not step.out and (_is_gone(story) or bool(self._dropped_by(story)))
 
     def _is_untouched(self, block: Block, story: Story) -> bool:
         now = digest(block_words(block))
@@ -317,8 +331,7 @@ class Planner:
         if step.story is not None:
             step.remove = self._leaves(step.story)
             mine = self._base_place(step.story) == "dropped"
-            again = mine or step.story.id in self._earlier.taken_back
-            step.offer = again and bool(self._dropped_by(step.story))
+            step.offer = _is_gone(step.story) or (mine and bool(self._dropped_by(step.story)))
 
     def _plan_dropped(self, step: Step) -> None:
         story, title = step.story, step.block.title
@@ -330,7 +343,7 @@ class Planner:
             self._warn(f"“{title}” was put back into the pool by somebody else; it stays there")
         else:
             step.remove = story.id in self._active
-            step.drop = not self._dropped_by(story)
+            step.drop = not (_is_gone(story) or self._dropped_by(story))
 
     def _leaves(self, story: Story) -> bool:
         """Whether a story outside the issue's sections goes out: only if the file knew it there."""
@@ -430,6 +443,11 @@ def _differ(one: Sequence[tuple[int, str]], other: Sequence[tuple[int, str]], se
     return [p for p in one if p in shared] != [p for p in other if p in shared]
 
 
+def _is_gone(story: Story) -> bool:
+    """Whether it is a field note that was taken back, with the import that had written it."""
+    return story.taken_back_at is not None
+
+
 def block_words(block: Block) -> dict[str, str]:
     return {"title": block.title, **block.words}
 
@@ -449,7 +467,6 @@ class _Earlier:
     ) -> None:
         self._tables = tables
         self.left: dict[int, tuple[Place, str]] = {}  #: story → section, digest of its words then
-        self.taken_back: set[int] = set()  #: notes whose import was undone
         self.head: set[str] = set()
         self._notes: list[tuple[State, int]] = []
         self._taken: set[int] = set()
@@ -465,17 +482,12 @@ class _Earlier:
 
     def _remember_notes(self, operation: Operation) -> None:
         for ref, said in operation.after.get("said", {}).items():
-            story_id = story_of(self._tables, ref).id
-            self._notes.append((said, story_id))
-            if operation.undone_by is not None:
-                self.taken_back.add(story_id)
-            else:
-                self.taken_back.discard(story_id)
+            self._notes.append((said, story_of(self._tables, ref, taken_back=True).id))
 
     def _remember(self, operation: Operation) -> None:
         self.head = {operation.after["head_digest"]}
         for ref, (place, seen) in operation.after["digests"].items():
-            self.left[story_of(self._tables, ref).id] = (place, seen)
+            self.left[story_of(self._tables, ref, taken_back=True).id] = (place, seen)
 
     def words(self, story: Story) -> set[str]:
         """Digest of what this file's last import wrote on a story."""

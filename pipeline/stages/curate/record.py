@@ -19,6 +19,9 @@ from pipeline.rules.letters.curated import HEAD_LABELS, LABELS, tidy_field
 #: How far back the pool reaches.
 POOL_WINDOW = timedelta(days=45)
 
+#: States in which an issue no longer stands in anybody's way.
+GONE_STATES = frozenset({"missed", "cancelled"})
+
 State = dict[str, Any]  #: as JSON holds it: head, snippets by story, order
 
 
@@ -64,12 +67,13 @@ def _hold_confidence(ports: Ports, story: Story) -> None:
         )
 
 
-def story_of(tables: Tables, ref: str) -> Story:
+def story_of(tables: Tables, ref: str, *, taken_back: bool = False) -> Story:
     """A story by id, its beginning or a link; the one it was merged into, if it was.
 
+    Shape:  taken_back finds a field note, too, that its writer took back
     Raises: NotFound, BadInput
     """
-    story = tables.stories.find(ref)
+    story = tables.stories.find(ref, taken_back=taken_back)
     while story.merged_into is not None:
         (story,) = tables.stories.by_ids([story.merged_into])
     return story
@@ -142,6 +146,7 @@ class Change:
         self._issue = issue
         self._before = snapshot(tables, issue) if issue else {}
         self._dropped: dict[str, tuple[str, str]] = {}  # story → dropped by whom, before and after
+        self._taken_back: dict[str, tuple[bool, bool]] = {}
         self._vouched: dict[str, tuple[State, State]] = {}
         self._scores: dict[str, State] = {}
 
@@ -160,6 +165,17 @@ class Change:
         if before:
             self._dropped[story.public_id] = (before, "")
             self._tables.stories.set_dropped(self._constellation, story.id, None)
+
+    def take_back(self, story: Story) -> None:
+        """A field note is gone for every verb; its words stay in the store."""
+        self._taken_back[story.public_id] = (story.taken_back_at is not None, True)
+        self._tables.stories.set_taken_back(story.id, self._ports.clock.now())
+
+    def bring_back(self, story: Story) -> None:
+        """The same undone, when it was taken back."""
+        if story.taken_back_at is not None:
+            self._taken_back[story.public_id] = (True, False)
+            self._tables.stories.set_taken_back(story.id, None)
 
     def vouch(self, story: Story, learnt_from: str, *, public: bool) -> None:
         """Say who told a field note, or that it is public.
@@ -187,6 +203,9 @@ class Change:
         if self._dropped:
             before["dropped"] = {story: by for story, (by, _) in self._dropped.items()}
             after["dropped"] = {story: by for story, (_, by) in self._dropped.items()}
+        if self._taken_back:
+            before["taken_back"] = {story: was for story, (was, _) in self._taken_back.items()}
+            after["taken_back"] = {story: now for story, (_, now) in self._taken_back.items()}
         if self._vouched:
             before["vouched"] = {story: was for story, (was, _) in self._vouched.items()}
             after["vouched"] = {story: now for story, (_, now) in self._vouched.items()}

@@ -8,8 +8,11 @@ from typing import Any
 from pipeline.errors import Conflict, NotFound
 from pipeline.model.letters import Issue, Snippet
 from pipeline.model.log import Operation
+from pipeline.model.news import Story
 from pipeline.ports import Ports, Tables
+from pipeline.rules.letters.content_lock import OPEN_STATES
 from pipeline.stages.curate.record import (
+    GONE_STATES,
     Change,
     State,
     changed_words,
@@ -27,11 +30,11 @@ UNDOABLE = ("keep", "remove", "drop", "edit", "note", "vouch", "curate")
 def undo(ports: Ports) -> Operation:
     """Take back the last thing this actor did in curating; again, the one before it.
 
-    A story added leaves the issue with its words kept; a note leaves the pool. The log keeps
-    both what was done and that it was undone.
+    A story added leaves the issue with its words kept; a field note is gone for every verb. The
+    log keeps both what was done and that it was undone.
 
     Raises: NotFound when there is nothing left to undo; Conflict when somebody changed the same
-            words since, or the issue is locked
+            words since, a note stands in an issue or was passed on, or the issue is locked
     """
     with ports.store.write() as tables:
         operation = tables.log.last_undoable(ports.actor, UNDOABLE)
@@ -125,11 +128,35 @@ def _restore_snippet(tables: Tables, snippet: Snippet, state: State | None) -> N
 
 
 def _restore_pool(tables: Tables, change: Change, operation: Operation) -> None:
-    for ref, by in operation.before.get("dropped", {}).items():
-        story = story_of(tables, ref)
+    before = operation.before
+    for ref, by in before.get("dropped", {}).items():
+        story = story_of(tables, ref, taken_back=True)
         change.drop(story) if by else change.offer(story)
-    for ref, was in operation.before.get("vouched", {}).items():
-        change.vouch(story_of(tables, ref), was["learnt_from"], public=was["public"])
-    notes = operation.after.get("notes", ())
-    for ref in notes:
-        change.drop(story_of(tables, ref))
+    for ref, was in before.get("vouched", {}).items():
+        story = story_of(tables, ref, taken_back=True)
+        change.vouch(story, was["learnt_from"], public=was["public"])
+    gone = [ref for ref, was in before.get("taken_back", {}).items() if was]
+    for ref in (*operation.after.get("notes", ()), *gone):
+        story = story_of(tables, ref, taken_back=True)
+        _refuse_if_used(tables, story)
+        change.take_back(story)
+
+
+def _refuse_if_used(tables: Tables, story: Story) -> None:
+    """A note that others built on stays: taken back it would vanish under their hands."""
+    for place in tables.reasons.issues_of_story(story.id):
+        if place["removed"] or place["state"] in GONE_STATES:
+            continue
+        ref = place["issue_ref"]
+        raise Conflict(
+            f"“{story.title}” stands in issue {ref}; nothing was undone.",
+            f"Take it out first: `asterism curate remove {ref} {story.public_id[:8]}`."
+            if place["state"] in OPEN_STATES
+            else "What an issue holds that is approved or out cannot be taken back.",
+        )
+    if tables.reasons.told_of_story(story.id):
+        raise Conflict(
+            f"“{story.title}” was passed on already; nothing was undone.",
+            f"`asterism explain story {story.public_id[:8]}` tells to whom. To offer it no more, "
+            "drop it: `asterism curate drop`.",
+        )

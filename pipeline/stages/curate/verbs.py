@@ -18,6 +18,7 @@ from pipeline.rules.news.address import absolute
 from pipeline.rules.news.match import Telling, build_matcher, match
 from pipeline.rules.news.rank import score_note
 from pipeline.stages.curate.record import (
+    GONE_STATES,
     POOL_WINDOW,
     Change,
     changed_words,
@@ -27,9 +28,6 @@ from pipeline.stages.curate.record import (
     story_of,
     words_of,
 )
-
-#: States in which an issue no longer stands in anybody's way.
-_GONE_STATES = frozenset({"missed", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +174,7 @@ def note(
     """A field note: what one of us saw or was told. It enters the pool like any story.
 
     Without `learnt_from` or `public` it enters no issue: `why_no_issue` says so, `vouch` mends.
-    The same note given again is the one that is there, unless that was dropped.
+    The same note given again is the one that is there, unless that was dropped or taken back.
 
     Raises: NotFound, BadInput
     """
@@ -296,7 +294,7 @@ def elsewhere(tables: Tables, story: Story, issue: Issue) -> tuple[str, ...]:
         for place in tables.reasons.issues_of_story(story.id)
         if place["issue_ref"] != issue.ref
         and not place["removed"]
-        and place["state"] not in _GONE_STATES
+        and place["state"] not in GONE_STATES
     )
 
 

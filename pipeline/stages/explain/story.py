@@ -20,7 +20,7 @@ def explain_story(ports: Ports, ref: str) -> tuple[Step, ...]:
     """
     names = {a.key: a.name for c in ports.catalog.constellations for a in c.accounts}
     with ports.store.read() as tables:
-        asked = tables.stories.find(ref)
+        asked = tables.stories.find(ref, taken_back=True)
         story = _heir(tables, asked)
         steps = [
             *_beginning(story, asked, names),
@@ -100,6 +100,9 @@ def _matches(story: Story, names: Mapping[str, str]) -> Iterator[Step]:
 
 
 def _pools(tables: Tables, story: Story) -> Iterator[Step]:
+    if story.taken_back_at is not None:
+        yield Step(story.taken_back_at, "Taken back by who wrote it: it stands in no pool")
+        return
     pools = tables.stories.pools_of(story.id)
     if not pools:
         yield Step(None, "No constellation has looked at it yet", "`asterism gather` sifts it")

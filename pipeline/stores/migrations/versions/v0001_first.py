@@ -213,6 +213,7 @@ def _news() -> None:
         sa.Column("is_public", sa.Boolean(), nullable=False),
         sa.Column("own_key", sa.String(100), nullable=True),
         sa.Column("merged_into", KEY, nullable=True),
+        sa.Column("taken_back_at", AT, nullable=True),
         sa.Column("matched_with", sa.String(64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_stories"),
