@@ -382,7 +382,7 @@ def _show_delivered(delivered: Delivered, outbox: Path) -> None:
         say(f"{one.ref}: {words(one.state)}. {counts or one.reason}")
     if not delivered.issues:
         if delivered.next_due_at is None:
-            say("Nothing is waiting to go out.")
+            say("Nothing is waiting to go out. `asterism status` says what is next.")
         else:
             say(f"Nothing is due yet; the next copies go {when(delivered.next_due_at)}.")
     elif outbox.exists():

@@ -46,16 +46,16 @@ def out_of_reach(firm: Firm) -> Iterator[Complaint]:
         (("contact",), "contact", _domain(firm.contact)),
         (("mail_domain",), "mail_domain", firm.mail_domain),
         *(
-            (("staff", number, "address"), f"the address of {person.key}", _domain(person.address))
+            (("staff", number, "address"), f"{person.key}’s address", _domain(person.address))
             for number, person in enumerate(firm.staff)
         ),
     ]
     dead = [(place, name) for place, name, host in hosts if _is_reserved(host)]
     if dead:
-        names = [name for _, name in dead]
-        which = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-        verb = "lies" if len(names) == 1 else "lie"
-        what = f"{which} {verb} in a domain kept for examples: nobody is reached there"
+        others = [name for _, name in dead[1:]]
+        more = " and ".join(filter(None, (", ".join(others[:-1]), *others[-1:])))
+        what = "lies in a domain kept for examples, where nobody is reached"
+        what += f"; so {'does' if len(others) == 1 else 'do'} {more}" if others else ""
         yield Complaint(("firm", *dead[0][0]), what)
 
 

@@ -126,7 +126,8 @@ class SqlLetters:
             raise NotFound(
                 f"There is no issue “{ref}”.",
                 "Name it as newsletter/number, such as weekly/12, or give only the newsletter "
-                "for its latest one; `asterism issue list` lists them.",
+                "for its latest one. `asterism issue list` lists them, `asterism issue open` opens "
+                "the one that is near.",
             )
         return named
 

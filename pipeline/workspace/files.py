@@ -78,10 +78,17 @@ def require_workspace(root: Path) -> None:
         what = f"There is no folder {root}."
     else:
         names = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
-        what = f"{root} is no workspace: {names} {'is' if len(missing) == 1 else 'are'} missing."
-    raise BadInput(
-        what, "`asterism init DIR` makes one; `asterism -C DIR …` names one that you have."
-    )
+        verb = "is" if len(missing) == 1 else "are"
+        what = f"{root.resolve()} is no workspace: {names} {verb} missing."
+    raise BadInput(what, _where_then(root.resolve()))
+
+
+def _where_then(folder: Path) -> str:
+    """Who stands in constellations/ or output/ stands just below one."""
+    for above in folder.parents:
+        if (above / "firm.yaml").is_file() and (above / "constellations").is_dir():
+            return f"{above} is one: go there, or name it with `asterism -C {above} …`."
+    return "`asterism init DIR` makes one; `asterism -C DIR …` names one that you have."
 
 
 class _Gathering:

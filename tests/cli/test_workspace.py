@@ -53,7 +53,7 @@ def test_check_tells_what_is_still_the_example(tmp_path: Path) -> None:
     firm = (tmp_path / "firm.yaml").read_text(encoding="utf-8").splitlines()
     line = firm.index("name: Example & Partners") + 1
     assert f"firm.yaml:{line}:7: name: still the example's: “Example & Partners”" in said.out
-    assert "nobody is reached there" in said.out
+    assert "where nobody is reached" in said.out
     assert "→ firm.yaml still tells of the example firm" in said.out
     state = json.loads(call("-C", str(tmp_path), "check", "--json").out)
     assert state["doubts"][0]["path"] == "name"
@@ -65,7 +65,7 @@ def test_check_says_of_the_sample_only_that_its_domain_is_invented(made: Door) -
     assert "still the example's" not in said.out
     (doubt,) = made.ask("check")["doubts"]
     assert doubt["path"] == "base_url"
-    assert "nobody is reached there" in doubt["what"]
+    assert "where nobody is reached" in doubt["what"]
 
 
 def test_check_again_writes_nothing(made: Door) -> None:

@@ -65,7 +65,7 @@ def test_domains_where_nobody_is_reached(domain: str, dead: bool) -> None:
         mail_domain=domain, staff=(),
     )  # fmt: skip
     told = [(left.place, left.what) for left in out_of_reach(firm)]
-    what = "mail_domain lies in a domain kept for examples: nobody is reached there"
+    what = "lies in a domain kept for examples, where nobody is reached"
     assert told == ([(("firm", "mail_domain"), what)] if dead else [])
 
 
@@ -73,6 +73,6 @@ def test_dead_addresses_are_told_in_one_sentence(example: Firm) -> None:
     (told,) = out_of_reach(example)
     assert told.place == ("firm", "base_url")
     assert told.what == (
-        "base_url, contact, mail_domain, the address of alex, the address of sam and the address "
-        "of robin lie in a domain kept for examples: nobody is reached there"
+        "lies in a domain kept for examples, where nobody is reached; so do contact, mail_domain, "
+        "alex’s address, sam’s address and robin’s address"
     )

@@ -493,6 +493,14 @@ def test_a_workspace_that_lacks_one_file(folder: Folder) -> None:
         folder.catalog()
 
 
+def test_a_folder_inside_a_workspace_names_the_workspace(folder: Folder) -> None:
+    with pytest.raises(BadInput) as raised:
+        FileWorkspace(folder.root / "constellations").catalog()
+    assert raised.value.hint == (
+        f"{folder.root} is one: go there, or name it with `asterism -C {folder.root} …`."
+    )
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="There is no folder"):
         FileWorkspace(tmp_path / "nowhere").catalog()
