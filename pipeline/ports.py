@@ -59,6 +59,7 @@ from pipeline.model.people import (
     ImportRow,
     ImportTally,
     Standing,
+    StandingFacts,
     Suppression,
     SuppressionReason,
 )
@@ -304,8 +305,6 @@ class PeopleTable(Protocol):
 
     def by_id(self, contact_id: int) -> Contact: ...
 
-    def contacts(self, constellation: str = "") -> Sequence[Contact]: ...
-
     def bases(self, contact_id: int) -> Sequence[tuple[Basis, datetime, str]]:
         """All evidence, latest first: (basis, recorded at, by whom)."""
         ...
@@ -316,6 +315,10 @@ class PeopleTable(Protocol):
 
     def standing(self, contact_id: int) -> Standing:
         """Pause, hold and chosen newsletters of one contact."""
+        ...
+
+    def facts(self, constellation: str = "") -> Iterator[StandingFacts]:
+        """All contacts, or one constellation's, as they came in, with how each stands."""
         ...
 
     def candidates(
@@ -358,12 +361,49 @@ class PeopleTable(Protocol):
         """End a suppression that the person themself asked for ("left"); others stay."""
         ...
 
-    def pause(self, contact_id: int, until_on: date, actor: str, now: datetime) -> None: ...
+    def edited(self, contact_id: int, revision: int | None = None) -> int:
+        """Somebody changes by hand how this contact stands: the revision from now on.
 
-    def hold(self, contact_id: int, staff_key: str, reason: str, now: datetime) -> None: ...
+        Shape:  revision is the one that the caller holds; None: whatever is there
+        Raises: NotFound; Conflict when the revision is stale; pause, hold, release and restore
+                begin with it
+        """
+        ...
 
-    def release(self, contact_id: int, now: datetime) -> None:
+    def pause(
+        self,
+        contact_id: int,
+        until_on: date,
+        actor: str,
+        now: datetime,
+        *,
+        revision: int | None = None,
+    ) -> None: ...
+
+    def hold(
+        self,
+        contact_id: int,
+        staff_key: str,
+        reason: str,
+        now: datetime,
+        *,
+        revision: int | None = None,
+    ) -> None: ...
+
+    def release(self, contact_id: int, now: datetime, *, revision: int | None = None) -> None:
         """End pause and hold."""
+        ...
+
+    def restore(
+        self,
+        contact_id: int,
+        was: Standing,
+        actor: str,
+        now: datetime,
+        *,
+        revision: int | None = None,
+    ) -> None:
+        """Pause and hold become what they were before an edit."""
         ...
 
     def told(self, contact_id: int) -> Sequence[Mapping[str, Any]]:
@@ -659,6 +699,14 @@ class SalesTable(Protocol):
     """Touches and coverage."""
 
     def add_touch(self, touch: Touch) -> int: ...
+
+    def same_touch(self, touch: Touch, since: datetime) -> int | None:
+        """A touch of the same contact in the very same words, logged after `since`; its id."""
+        ...
+
+    def take_back(self, touch_id: int) -> Touch:
+        """Undo a touch by hand: it counts no more, and what it told is told no more."""
+        ...
 
     def coverage(
         self, constellation: str, start: datetime, end: datetime

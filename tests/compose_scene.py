@@ -76,9 +76,11 @@ class Scene:
         with self.store.read() as tables:
             (story,) = tables.stories.by_ids([story_id])
             return {
-                contact.id
-                for contact in tables.people.contacts()
-                if any(fact["story"] == story.public_id for fact in tables.people.told(contact.id))
+                who.contact.id
+                for who in tables.people.facts()
+                if any(
+                    fact["story"] == story.public_id for fact in tables.people.told(who.contact.id)
+                )
             }
 
     # ── an issue ─────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""Commands about people: import, show, touch, pause, hold, release, suppress; and coverage."""
+"""Commands about people: import, list, show, what is done by hand; and coverage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pipeline.cli.show import (
     bad,
     count,
     day,
+    fit,
     good,
+    plain,
     quiet,
     say,
     table,
@@ -26,9 +28,9 @@ from pipeline.cli.show import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.model.people import ImportTally, RowProblem
+    from pipeline.model.people import ImportTally, Listed, RowProblem, Stand
     from pipeline.model.sales import Coverage, TouchKind
-    from pipeline.stages.people import Person
+    from pipeline.stages.people import Edited, Person
 
 
 class Typed(click.DateTime):
@@ -49,6 +51,7 @@ class Typed(click.DateTime):
 
 DAY = Typed("%Y-%m-%d", "2027-03-31")
 MONTH = Typed("%Y-%m", "2027-03")
+STANDING = 60  #: columns for how somebody stands
 MANY = 12  #: rows shown before the rest is counted
 BASIS = {"basis": "Legal basis", "basis_source": "Basis source", "basis_date": "Basis date"}
 #: What is done by hand; a test holds it against the stage, which is heavy to import.
@@ -130,23 +133,35 @@ def _show_rows(heading: str, rows: Sequence[RowProblem], file: Path) -> None:
 @json_option
 @pass_session
 def list_(session: Session, constellation: str, json_out: bool) -> None:
-    """List contacts, by account."""
+    """List contacts, by account, and how each stands: in, paused, held, suppressed, no basis."""
     from pipeline.stages.people import list_people
 
     with session.ports() as ports:
-        contacts = list_people(ports, constellation)
+        listed = list_people(ports, constellation)
     if json_out:
-        as_json(contacts)
+        as_json([_listed(one) for one in listed])
         return
     table(
         [
             (c.account_key, c.name if c.name != c.address else "", c.role, c.address,
-             bad(c.invalid))
-            for c in contacts
+             _stand(one.stand))
+            for one in listed
+            for c in (one.contact,)
         ]
     )  # fmt: skip
-    if not contacts:
+    if not listed:
         say("Nobody yet: asterism people import FILE")
+
+
+def _listed(one: Listed) -> dict[str, Any]:
+    return {**plain(one.contact), "standing": one.stand.word, "why": one.stand.detail}
+
+
+def _stand(stand: Stand) -> str:
+    from pipeline.rules.people.standing import in_words
+
+    said = fit(in_words(stand), STANDING)
+    return said if stand.word in ("in", "paused", "held") else bad(said)
 
 
 @people.command()
@@ -218,53 +233,65 @@ def _told_what(fact: Any) -> str:
 @click.option(
     "--until", type=DAY, required=True, metavar="YYYY-MM-DD", help="No letters until this day."
 )
+@json_option
 @pass_session
-def pause(session: Session, who: str, until: datetime) -> None:
+def pause(session: Session, who: str, until: datetime, json_out: bool) -> None:
     """Send nothing to a contact until a day."""
     from pipeline.stages.people import pause as call
 
     with session.ports() as ports:
-        contact = call(ports, who, until.date())
-    say(f"{contact.name} gets no letters until {day(until.date())}.")
+        done = call(ports, who, until.date())
+    _edited(done, f"{done.contact.name} gets no letters until {day(until.date())}.", json_out)
 
 
 @people.command()
 @click.argument("who")
 @click.option("--reason", required=True, help="Why, for your colleagues.")
+@json_option
 @pass_session
-def hold(session: Session, who: str, reason: str) -> None:
+def hold(session: Session, who: str, reason: str, json_out: bool) -> None:
     """Hold letters to a contact back until they are released."""
     from pipeline.stages.people import hold as call
 
     with session.ports() as ports:
-        contact = call(ports, who, reason)
-    say(f"Letters to {contact.name} are held back. To end it: asterism people release {who}")
+        done = call(ports, who, reason)
+    words = f"Letters to {done.contact.name} are held back."
+    _edited(done, f"{words} To end it: asterism people release {who}", json_out)
 
 
 @people.command()
 @click.argument("who")
+@json_option
 @pass_session
-def release(session: Session, who: str) -> None:
+def release(session: Session, who: str, json_out: bool) -> None:
     """End a contact's pause and hold; a suppression stays."""
     from pipeline.stages.people import release as call
 
     with session.ports() as ports:
-        contact = call(ports, who)
-    say(f"{contact.name} is no longer paused or held back.")
+        done = call(ports, who)
+    _edited(done, f"{done.contact.name} is no longer paused or held back.", json_out)
 
 
 @people.command()
 @click.argument("who")
 @click.option("--newsletter", default="*", help="Only this newsletter; every letter by default.")
 @click.option("--note", default="", help="How they asked for it.")
+@json_option
 @pass_session
-def suppress(session: Session, who: str, newsletter: str, note: str) -> None:
+def suppress(session: Session, who: str, newsletter: str, note: str, json_out: bool) -> None:
     """Never mail a contact again: they asked one of us for it."""
     from pipeline.stages.people import suppress as call
 
     with session.ports() as ports:
-        new = call(ports, who, scope=newsletter, detail=note)
-    say("Done; it holds from the very next copy." if new else "It was so already.")
+        done = call(ports, who, scope=newsletter, detail=note)
+    _edited(done, "Done; it holds from the very next copy.", json_out)
+
+
+def _edited(done: Edited, words: str, json_out: bool) -> None:
+    if json_out:
+        as_json(done)
+    else:
+        say(words if done.changed else "It was so already.")
 
 
 @people.command()
@@ -286,16 +313,39 @@ def touch(
 ) -> None:
     """Log what you did by hand: a forward, a call, a visit.
 
-    A story that you passed on is not told to them again by a letter.
+    A story that you passed on is not told to them again by a letter. The same words twice
+    within a minute are logged once; asterism people undo takes a touch back.
     """
     from pipeline.stages.touch import touch as call
 
     with session.ports() as ports:
         done = call(ports, who, kind, story_ref=story, minutes=minutes, note=note)
     if json_out:
-        as_json(done)
-    else:
+        as_json({**plain(done.touch), "new": done.new})
+    elif done.new:
         say(f"Logged. To see it all: asterism explain contact {who}")
+    else:
+        say("That is logged already, a moment ago. If it was another one, say so in --note.")
+
+
+@people.command()
+@json_option
+@pass_session
+def undo(session: Session, json_out: bool) -> None:
+    """Take back what you did last with a contact; again, the one before.
+
+    A touch, a pause, a hold, a release. Who was suppressed stays so.
+    """
+    from pipeline.rules.deeds import in_words
+    from pipeline.stages.people import undo as call
+
+    with session.ports() as ports:
+        undone = call(ports)
+    if json_out:
+        as_json(undone)
+        return
+    operation = undone.operation
+    say(f"Taken back: {in_words(operation, undone.contact.name)}, {when(operation.at)}.")
 
 
 @click.command()

@@ -8,6 +8,9 @@ from typing import Literal
 
 BasisKind = Literal["customer", "consent", "legitimate_interest"]
 SuppressionReason = Literal["left", "complaint", "bounce", "asked", "imported", "erased"]
+StandingWord = Literal[
+    "in", "retired", "invalid_address", "no_basis", "suppressed", "paused", "held",
+]  # fmt: skip
 
 #: A suppression that holds for every newsletter.
 EVERYWHERE = "*"
@@ -64,6 +67,32 @@ class Standing:
     hold: str = ""  #: why the account owner holds letters back
     held_by: str = ""  #: staff key
     subscriptions: tuple[tuple[str, bool], ...] = ()  #: (newsletter key, wanted or not)
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Whether letters go to a contact, in one word."""
+
+    word: StandingWord
+    detail: str = ""  #: why, by whom or until when
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A contact as a list shows them."""
+
+    contact: Contact
+    stand: Stand
+
+
+@dataclass(frozen=True, slots=True)
+class StandingFacts:
+    """What decides whether letters go to a contact, whatever the newsletter."""
+
+    contact: Contact
+    has_basis: bool
+    suppressions: tuple[Suppression, ...]  #: in force, latest first
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)

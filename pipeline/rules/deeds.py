@@ -25,6 +25,11 @@ _VERBS: Mapping[str, str] = {
     "hold": "held letters to {} back",
     "release": "let letters go to {} again",
     "suppress": "ended letters to {}",
+    "touch": "logged a touch of {}",
+    "leave": "left",
+    "stay": "stayed after all",
+    "complain": "complained of a letter",
+    "bounce": "refused a letter for good",
 }
 _LABELS = {"title": "Title", **LABELS, **HEAD_LABELS}
 #: What stands in an operation for the program, not for a reader.
@@ -33,6 +38,7 @@ _INNER = frozenset(
         "snippets", "order", "head", "dropped", "vouched", "taken_back", "issue", "issue_ref",
         "constellation",
         "scores", "digests", "head_digest", "said", "notes", "undoes", "revision",
+        "touch",
     }
 )  # fmt: skip
 #: What the explanation of an issue tells anyway, from the rows themselves.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.errors import NotFound
 from pipeline.model.letters import Delivery, DeliveryState, Heard, Issue
+from pipeline.model.log import Operation
 from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.language import how_often
 from pipeline.rules.letters.ledger import OUT
+from pipeline.rules.people.standing import as_logged, current
 
 Scope = Literal["this", "all"]
 
@@ -20,6 +23,10 @@ LEAVE = "leave"  #: what a leave link's token is good for, and nothing else
 
 #: So soon after a copy went out a press may be a machine's that looks behind every button.
 TOO_SOON = timedelta(minutes=10)
+
+#: Who acts in the log where it is none of us: who got the letter, or who takes their mail in.
+RECIPIENT = "recipient"
+MAIL_SERVER = "mail server"
 
 _PUBLIC_ID = re.compile(r"[a-z2-7]{26}")
 
@@ -92,8 +99,12 @@ def leave(ports: Ports, token: str, scope: Scope, *, one_click: bool, again: boo
         if fresh and not one_click and not again:
             return Left(ask_again=True)
         where = EVERYWHERE if scope == "all" else _issue(tables, copy).newsletter_key
-        detail = f"{'one click' if one_click else 'on the page'}, copy {copy.public_id}"
-        tables.people.suppress(copy.contact_id, where, "left", now, detail, also=copy.address)
+        how = "one click" if one_click else "on the page"
+        detail = f"{how}, copy {copy.public_id}"
+        before = _standing(ports, tables, copy.contact_id)
+        if tables.people.suppress(copy.contact_id, where, "left", now, detail, also=copy.address):
+            letters = "all" if where == EVERYWHERE else where
+            _log(ports, tables, copy, RECIPIENT, "leave", before, letters=letters, how=how)
         return Left()
 
 
@@ -110,8 +121,11 @@ def keep_after_all(ports: Ports, token: str) -> None:
         copy = tables.deliveries.by_public_id(public_id)
         if copy is None or copy.contact_id is None:
             return
-        for scope in (_issue(tables, copy).newsletter_key, EVERYWHERE):
-            tables.people.lift(copy.contact_id, scope, now)
+        before = _standing(ports, tables, copy.contact_id)
+        scopes = (_issue(tables, copy).newsletter_key, EVERYWHERE)
+        lifted = [tables.people.lift(copy.contact_id, scope, now) for scope in scopes]
+        if any(lifted):
+            _log(ports, tables, copy, RECIPIENT, "stay", before)
 
 
 def hear(ports: Ports, delivery_public_id: str, news: Heard, detail: str) -> DeliveryState | None:
@@ -124,15 +138,20 @@ def hear(ports: Ports, delivery_public_id: str, news: Heard, detail: str) -> Del
     with ports.store.write() as tables:
         state = tables.deliveries.hear(delivery_public_id, news, detail, now)
         copy = tables.deliveries.by_public_id(delivery_public_id)
-        if copy is not None and copy.contact_id is not None:
-            people = tables.people
-            if news == "complained":
-                people.suppress(
-                    copy.contact_id, EVERYWHERE, "complaint", now, detail, also=copy.address
-                )
-            elif news == "bounced":
-                people.block(copy.address, EVERYWHERE, "bounce", now, detail)
+        if news in ("complained", "bounced") and copy is not None and copy.contact_id is not None:
+            _block(ports, tables, copy, copy.contact_id, news, detail)
         return state
+
+
+def _block(
+    ports: Ports, tables: Tables, copy: Delivery, contact_id: int, news: Heard, detail: str
+) -> None:
+    people, now, before = tables.people, ports.clock.now(), _standing(ports, tables, contact_id)
+    if news == "bounced":
+        if people.block(copy.address, EVERYWHERE, "bounce", now, detail):
+            _log(ports, tables, copy, MAIL_SERVER, "bounce", before, letters="all")
+    elif people.suppress(contact_id, EVERYWHERE, "complaint", now, detail, also=copy.address):
+        _log(ports, tables, copy, RECIPIENT, "complain", before, letters="all")
 
 
 def public_issue(ports: Ports, public_id: str) -> PublicIssue:
@@ -164,3 +183,26 @@ def recent_issues(ports: Ports, limit: int = 50) -> tuple[Issue, ...]:
 
 def _issue(tables: Tables, copy: Delivery) -> Issue:
     return tables.letters.by_id(copy.issue_id)
+
+
+def _standing(ports: Ports, tables: Tables, contact_id: int) -> Mapping[str, Any]:
+    standing = current(tables.people.standing(contact_id), ports.clock.now().date())
+    return as_logged(standing, tables.people.suppressions(contact_id))
+
+
+def _log(
+    ports: Ports,
+    tables: Tables,
+    copy: Delivery,
+    actor: str,
+    verb: str,
+    before: Mapping[str, Any],
+    **more: str,
+) -> None:
+    """A fact for whoever asks later why letters stopped, or came again; nobody undoes it."""
+    if copy.contact_id is None:
+        return
+    contact = tables.people.by_id(copy.contact_id)
+    after = {**_standing(ports, tables, contact.id), **more, "copy": copy.public_id}
+    subject = f"contact:{contact.public_id}"
+    tables.log.add(Operation(actor, verb, subject, ports.clock.now(), before, after))

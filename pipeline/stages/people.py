@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import PurePath
 from typing import Any
 
-from pipeline.errors import BadInput, NotFound
+from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.model.catalog import Account
 from pipeline.model.letters import Delivery
 from pipeline.model.log import Operation
@@ -18,11 +18,20 @@ from pipeline.model.people import (
     Basis,
     Contact,
     ImportTally,
+    Listed,
+    Stand,
     Standing,
+    StandingFacts,
     Suppression,
 )
-from pipeline.ports import Ports, Tables
+from pipeline.model.sales import Touch
+from pipeline.ports import PeopleTable, Ports, Tables
+from pipeline.rules.deeds import in_words
 from pipeline.rules.people.csv import parse_people
+from pipeline.rules.people.standing import as_logged, current, logged_in_words, stand
+
+#: What `undo` takes back. A suppression is a person's own wish: it stays.
+UNDOABLE = ("touch", "pause", "hold", "release")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +44,44 @@ class Person:
     bases: Sequence[tuple[Basis, datetime, str]]  #: latest first: (evidence, recorded at, by)
     suppressions: Sequence[Suppression]  #: in force, latest first
     standing: Standing
+    stand: Stand
     told: Sequence[Mapping[str, Any]]  #: latest first
     deliveries: Sequence[Delivery]
 
 
-def list_people(ports: Ports, constellation_key: str = "") -> Sequence[Contact]:
-    """All contacts, or one constellation's, as they came in.
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What came of a change by hand to how a contact stands."""
+
+    contact: Contact  #: as it is now
+    changed: bool  #: False when it was so already
+    before: Mapping[str, Any]  #: paused_until, hold, held_by, suppressed
+    after: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What was taken back."""
+
+    operation: Operation
+    contact: Contact
+
+
+def list_people(ports: Ports, constellation_key: str = "") -> Sequence[Listed]:
+    """All contacts, or one constellation's, as they came in, with how each stands.
 
     Raises: NotFound when no file and no contact knows the constellation
     """
+    today = ports.clock.now().date()
     with ports.store.read() as tables:
-        contacts = tables.people.contacts(constellation_key)
-    if not contacts and constellation_key and not ports.catalog.constellation(constellation_key):
+        listed = [
+            Listed(facts.contact, stand(facts, today))
+            for facts in tables.people.facts(constellation_key)
+        ]
+    if not listed and constellation_key and not ports.catalog.constellation(constellation_key):
         keys = ", ".join(c.key for c in ports.catalog.constellations)
         raise NotFound(f"There is no constellation “{constellation_key}”.", f"There are: {keys}.")
-    return contacts
+    return listed
 
 
 def import_people(ports: Ports, raw: bytes, name: str, *, dry_run: bool = False) -> ImportTally:
@@ -93,8 +125,13 @@ def show_person(ports: Ports, ref: str) -> Person:
 
     Raises: NotFound, BadInput
     """
+    today = ports.clock.now().date()
     with ports.store.read() as tables:
         contact = tables.people.find(ref)
+        bases = tables.people.bases(contact.id)
+        suppressions = tuple(tables.people.suppressions(contact.id))
+        standing = current(tables.people.standing(contact.id), today)
+        facts = StandingFacts(contact, bool(bases), suppressions, standing)
         return Person(
             contact=contact,
             account=ports.catalog.account(contact.account_key),
@@ -107,64 +144,77 @@ def show_person(ports: Ports, ref: str) -> Person:
                 ),
                 "",
             ),
-            bases=tables.people.bases(contact.id),
-            suppressions=tables.people.suppressions(contact.id),
-            standing=tables.people.standing(contact.id),
+            bases=bases,
+            suppressions=suppressions,
+            standing=standing,
+            stand=stand(facts, today),
             told=tables.people.told(contact.id),
             deliveries=tables.deliveries.of_contact(contact.id),
         )
 
 
-def pause(ports: Ports, ref: str, until_on: date) -> Contact:
-    """No letters to this contact until that day.
+# ── letters kept from somebody ───────────────────────────────────────────────────────────
 
-    Raises: NotFound, BadInput (a day that is past)
+
+def pause(ports: Ports, ref: str, until_on: date, *, revision: int | None = None) -> Edited:
+    """No letters to this contact until that day. The same day again changes nothing.
+
+    Shape:  revision is the one that the caller has seen
+    Raises: NotFound, BadInput (a day that is past); Conflict when somebody changed the contact
+            after that revision
     """
     now = ports.clock.now()
     if until_on <= now.date():
         raise BadInput(f"{until_on} is not in the future.", "Name the day from which letters go.")
-    with ports.store.write() as tables:
-        contact = tables.people.find(ref)
-        before = _standing(tables, contact)
-        tables.people.pause(contact.id, until_on, ports.actor, now)
-        _log_contact(ports, tables, "pause", contact, before)
-    return contact
+
+    def do(people: PeopleTable, contact_id: int, seen: int) -> None:
+        people.pause(contact_id, until_on, ports.actor, now, revision=seen)
+
+    return _edit(ports, ref, "pause", {"paused_until": until_on.isoformat()}, do, revision)
 
 
-def hold(ports: Ports, ref: str, reason: str, *, staff_key: str = "") -> Contact:
+def hold(
+    ports: Ports, ref: str, reason: str, *, staff_key: str = "", revision: int | None = None
+) -> Edited:
     """The account owner holds letters to this contact back until they are released.
 
-    Shape:  staff_key is who holds, the actor when empty
-    Raises: NotFound, BadInput (no reason)
+    Shape:  staff_key is who holds, the actor when empty; revision is the one that the caller
+            has seen
+    Raises: NotFound, BadInput (no reason); Conflict when somebody changed the contact after
+            that revision
     """
     if not reason.strip():
         raise BadInput("A hold needs its reason.", "Say it in a few words, for your colleagues.")
-    with ports.store.write() as tables:
-        contact = tables.people.find(ref)
-        before = _standing(tables, contact)
-        holder = staff_key or ports.actor
-        tables.people.hold(contact.id, holder, reason.strip(), ports.clock.now())
-        _log_contact(ports, tables, "hold", contact, before)
-    return contact
+    holder = staff_key or ports.actor
+
+    def do(people: PeopleTable, contact_id: int, seen: int) -> None:
+        people.hold(contact_id, holder, reason.strip(), ports.clock.now(), revision=seen)
+
+    wish = {"hold": reason.strip(), "held_by": holder}
+    return _edit(ports, ref, "hold", wish, do, revision)
 
 
-def release(ports: Ports, ref: str) -> Contact:
+def release(ports: Ports, ref: str, *, revision: int | None = None) -> Edited:
     """End pause and hold of this contact; a suppression stays.
 
-    Raises: NotFound
+    Shape:  revision is the one that the caller has seen
+    Raises: NotFound; Conflict when somebody changed the contact after that revision
     """
-    with ports.store.write() as tables:
-        contact = tables.people.find(ref)
-        before = _standing(tables, contact)
-        tables.people.release(contact.id, ports.clock.now())
-        _log_contact(ports, tables, "release", contact, before)
-    return contact
+
+    def do(people: PeopleTable, contact_id: int, seen: int) -> None:
+        people.release(contact_id, ports.clock.now(), revision=seen)
+
+    wish = {"paused_until": None, "hold": "", "held_by": ""}
+    return _edit(ports, ref, "release", wish, do, revision)
 
 
-def suppress(ports: Ports, ref: str, *, scope: str = EVERYWHERE, detail: str = "") -> bool:
+def suppress(ports: Ports, ref: str, *, scope: str = EVERYWHERE, detail: str = "") -> Edited:
     """Never mail this contact again: they asked one of us for it.
 
-    Shape:  scope is a newsletter's key, or EVERYWHERE; False when it was so already
+    It asks for no revision: it takes nothing back that a colleague wrote, and is never refused
+    because somebody was quicker.
+
+    Shape:  scope is a newsletter's key, or EVERYWHERE
     Raises: NotFound
     """
     if scope != EVERYWHERE and ports.catalog.newsletter(scope) is None:
@@ -173,11 +223,148 @@ def suppress(ports: Ports, ref: str, *, scope: str = EVERYWHERE, detail: str = "
         )
     with ports.store.write() as tables:
         contact = tables.people.find(ref)
-        before = _standing(tables, contact)
-        new = tables.people.suppress(contact.id, scope, "asked", ports.clock.now(), detail)
-        if new:
-            _log_contact(ports, tables, "suppress", contact, before)
-    return new
+        before = _standing(ports, tables, contact)
+        if not tables.people.suppress(contact.id, scope, "asked", ports.clock.now(), detail):
+            return Edited(contact, False, before, before)
+        tables.people.edited(contact.id)
+        return _edited(ports, tables, "suppress", contact, before)
+
+
+def undo(ports: Ports) -> Undone:
+    """Take back the last thing that this actor did with a contact; again, the one before it.
+
+    A touch counts no more, and what it told may be told by a letter; its words stay in the
+    log. A pause, hold or release becomes what was before.
+
+    Raises: NotFound when there is nothing left to undo; Conflict when somebody changed the
+            same since
+    """
+    with ports.store.write() as tables:
+        operation = tables.log.last_undoable(ports.actor, UNDOABLE)
+        if operation is None:
+            raise NotFound(
+                f"There is nothing that {ports.actor} could take back.",
+                "Only your own steps can be undone; `--as` says who you are.",
+            )
+        contact = tables.people.find(operation.subject.removeprefix("contact:"))
+        if operation.verb == "touch":
+            before = _take_touch_back(tables, operation)
+            after: dict[str, Any] = {}
+        else:
+            before, after = _restore(ports, tables, contact, operation)
+        undone_by = _log(
+            ports,
+            tables,
+            "undo",
+            operation.subject,
+            before=before,
+            after=after | {"undoes": operation.id},
+        )
+        tables.log.mark_undone(operation.id, undone_by)
+        return Undone(operation, tables.people.by_id(contact.id))
+
+
+def _take_touch_back(tables: Tables, operation: Operation) -> dict[str, Any]:
+    """What was logged, for the log."""
+    touch: Touch = tables.sales.take_back(operation.after["touch"])
+    return {
+        "kind": touch.kind,
+        "at": touch.at.isoformat(),
+        "minutes": touch.minutes,
+        "note": touch.note,
+        "story": operation.after["story"],
+    }
+
+
+def _restore(
+    ports: Ports, tables: Tables, contact: Contact, operation: Operation
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A contact as it stood before an operation: (what it found, what it left)."""
+    found = _standing(ports, tables, contact)
+    names = ("paused_until", "hold", "held_by")
+    if any(found[name] != operation.after[name] for name in names):
+        raise Conflict(
+            f"{contact.name} changed after your {operation.verb}; nothing was undone.\n"
+            f"  As it stands: {logged_in_words(found)}",
+            "Change it by hand: what came after it would be lost otherwise.",
+        )
+    was = operation.before
+    until = was["paused_until"]
+    tables.people.restore(
+        contact.id,
+        Standing(date.fromisoformat(until) if until else None, was["hold"], was["held_by"]),
+        ports.actor,
+        ports.clock.now(),
+        revision=contact.revision,
+    )
+    after = _standing(ports, tables, contact)
+    return found, after | {"revision": tables.people.by_id(contact.id).revision}
+
+
+# ── what the verbs share ─────────────────────────────────────────────────────────────────
+
+
+def _edit(
+    ports: Ports,
+    ref: str,
+    verb: str,
+    wish: dict[str, Any],
+    do: Callable[[PeopleTable, int, int], None],
+    revision: int | None,
+) -> Edited:
+    """Look, act, write down. What is so already counts as no change, whoever was quicker."""
+    with ports.store.write() as tables:
+        contact = tables.people.find(ref)
+        before = _standing(ports, tables, contact)
+        if before == before | wish:
+            return Edited(contact, False, before, before)
+        seen = contact.revision if revision is None else revision
+        try:
+            do(tables.people, contact.id, seen)
+        except Conflict as stale:
+            raise _both(ports, tables, contact, seen, wish) from stale
+        return _edited(ports, tables, verb, contact, before)
+
+
+def _edited(
+    ports: Ports, tables: Tables, verb: str, was: Contact, before: dict[str, Any]
+) -> Edited:
+    contact = tables.people.by_id(was.id)
+    after = _standing(ports, tables, contact)
+    subject = f"contact:{contact.public_id}"
+    _log(
+        ports,
+        tables,
+        verb,
+        subject,
+        before=before,
+        after=after | {"revision": contact.revision},
+    )
+    return Edited(contact, True, before, after)
+
+
+def _both(
+    ports: Ports, tables: Tables, was: Contact, seen: int, wish: Mapping[str, Any]
+) -> Conflict:
+    """Who changed a contact since, how it stands now, and what was wanted: nothing is lost."""
+    contact = tables.people.by_id(was.id)
+    who = "; ".join(dict.fromkeys(_since(tables, contact, seen)))
+    return Conflict(
+        f"{contact.name} changed since you looked: {who}.\n"
+        f"  As it stands: {logged_in_words(_standing(ports, tables, contact))}\n"
+        f"  Yours: {logged_in_words(wish)}",
+        "Look at both, then do yours again on top of the newest.",
+    )
+
+
+def _since(tables: Tables, contact: Contact, seen: int) -> Iterator[str]:
+    unsaid = contact.revision - seen
+    for operation in tables.log.of(f"contact:{contact.public_id}"):
+        if operation.after.get("revision", 0) > seen:
+            unsaid -= 1
+            yield in_words(operation, contact.name)
+    if unsaid > 0:  # imports write one line for all
+        yield "a file of people was brought in"
 
 
 def _counts(tally: ImportTally) -> dict[str, int]:
@@ -185,21 +372,9 @@ def _counts(tally: ImportTally) -> dict[str, int]:
     return {name: getattr(tally, name) for name in names}
 
 
-def _standing(tables: Tables, contact: Contact) -> dict[str, Any]:
-    """As JSON, for the log."""
-    now = tables.people.standing(contact.id)
-    return {
-        "paused_until": now.paused_until.isoformat() if now.paused_until else None,
-        "hold": now.hold,
-        "suppressed": [f"{s.scope} {s.reason}" for s in tables.people.suppressions(contact.id)],
-    }
-
-
-def _log_contact(
-    ports: Ports, tables: Tables, verb: str, contact: Contact, before: Mapping[str, Any]
-) -> None:
-    after = _standing(tables, contact)
-    _log(ports, tables, verb, f"contact:{contact.public_id}", before=before, after=after)
+def _standing(ports: Ports, tables: Tables, contact: Contact) -> dict[str, Any]:
+    standing = current(tables.people.standing(contact.id), ports.clock.now().date())
+    return as_logged(standing, tables.people.suppressions(contact.id))
 
 
 def _log(
@@ -210,7 +385,7 @@ def _log(
     *,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
-) -> None:
-    tables.log.add(
+) -> int:
+    return tables.log.add(
         Operation(ports.actor, verb, subject, ports.clock.now(), before or {}, after or {})
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import get_args
 
 from pipeline.errors import BadInput
@@ -12,6 +14,17 @@ from pipeline.ports import Ports, Tables
 
 KINDS = tuple(kind for kind in get_args(TouchKind) if kind not in MACHINE_TOUCHES)
 
+#: The same words so soon again are a slip of the finger, not a second touch.
+SLIP = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A touch as it stands in the log."""
+
+    touch: Touch
+    new: bool  #: False: a moment ago it was logged in the same words
+
 
 def touch(
     ports: Ports,
@@ -21,8 +34,13 @@ def touch(
     story_ref: str = "",
     minutes: int | None = None,
     note: str = "",
-) -> Touch:
+) -> Logged:
     """Log what was done by hand. A story that was passed on is not told again by a letter.
+
+    The same person, contact, kind, story, minutes and note within a minute are one touch: no
+    call is made, ended and made again in that time, but a button is pressed twice, or the
+    arrow key brings the last command back; and a touch too many is believed, for nobody
+    counts again. Two short calls are two with a word of their own in the note.
 
     Shape:  ref is a contact's address or id; kind is one of KINDS; a forward names its story
     Raises: NotFound, BadInput
@@ -47,12 +65,21 @@ def touch(
             note=note.strip(),
             story_id=story.id if story else None,
         )
-        tables.sales.add_touch(done)
+        if tables.sales.same_touch(done, done.at - SLIP) is not None:
+            return Logged(done, new=False)
+        touch_id = tables.sales.add_touch(done)
         after = {"kind": kind, "minutes": minutes, "story": story.public_id if story else ""}
         tables.log.add(
-            Operation(ports.actor, "touch", f"contact:{contact.public_id}", done.at, {}, after)
+            Operation(
+                ports.actor,
+                "touch",
+                f"contact:{contact.public_id}",
+                done.at,
+                {},
+                after | {"touch": touch_id},
+            )
         )
-    return done
+    return Logged(done, new=True)
 
 
 def _story(tables: Tables, ref: str) -> Story:

@@ -221,8 +221,7 @@ class PeopleImport:
         for hash_, intake in intakes:
             if intake.contact_id is not None:
                 contact_ids[hash_] = intake.contact_id
-                if intake.values:
-                    self._change_contact(hash_, intake)
+        self._change_contacts(intakes)
         self._add_bases(intakes, contact_ids)
         self._add_external(intakes, contact_ids)
         self._insert(
@@ -275,25 +274,38 @@ class PeopleImport:
         )
         return dict(rows.all())
 
-    def _change_contact(self, hash_: str, intake: Intake) -> None:
-        values: dict[str, Any] = dict(intake.values)
-        if key := values.pop("account_key", ""):
-            values["account_id"] = self._account_ids[key]
-            self._withhold_copies(intake.contact_id)
-        mine = contacts.c.id == intake.contact_id
-        if "address" in values:
-            self._carry_suppressions(intake.contact_id, hash_)
-            values |= {"address_hash": hash_, "invalid": ""}
-        self._connection.execute(
-            sa.update(contacts).where(mine).values(revision=contacts.c.revision + 1, **values)
-        )
+    def _change_contacts(self, intakes: Sequence[tuple[str, Intake]]) -> None:
+        """What a row changes in any way gets a new revision, and what it says."""
+        known = [(hash_, i) for hash_, i in intakes if i.contact_id is not None and i.writes]
+        self._withhold_copies([i.contact_id for _, i in known if "account_key" in i.values])
+        same_columns: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+        for hash_, intake in known:
+            values: dict[str, Any] = dict(intake.values)
+            if key := values.pop("account_key", ""):
+                values["account_id"] = self._account_ids[key]
+            if "address" in values:
+                self._carry_suppressions(intake.contact_id, hash_)
+                values |= {"address_hash": hash_, "invalid": ""}
+            same_columns[tuple(sorted(values))].append({"mine": intake.contact_id, **values})
+        for columns, rows in same_columns.items():
+            self._connection.execute(
+                sa.update(contacts)
+                .where(contacts.c.id == sa.bindparam("mine"))
+                .values(
+                    revision=contacts.c.revision + 1,
+                    **{name: sa.bindparam(name) for name in columns},
+                ),
+                rows,
+            )
 
-    def _withhold_copies(self, contact_id: int | None) -> None:
+    def _withhold_copies(self, contact_ids: Sequence[int | None]) -> None:
         """Copies that have not begun to leave: they show what a rival of their account may not."""
+        if not contact_ids:
+            return
         rows = self._connection.execute(
             sa.update(deliveries)
             .where(
-                deliveries.c.contact_id == contact_id,
+                deliveries.c.contact_id.in_(contact_ids),
                 deliveries.c.state.in_(("planned", "deferred", "claimed")),
             )
             .values(state="withheld", reason=MOVED, claimed_by="", lease_until=None)
@@ -360,11 +372,15 @@ class PeopleImport:
             for hash_, intake in intakes
             for system, external_id in intake.external
         ]
-        for row in rows:
+        by_system: dict[str, list[str]] = defaultdict(list)
+        for _, intake in intakes:
+            for system, external_id in intake.external:
+                by_system[system].append(external_id)
+        for system, ids in by_system.items():
             self._connection.execute(
                 sa.delete(external_ids).where(
-                    external_ids.c.system == row["system"],
-                    external_ids.c.external_id == row["external_id"],
+                    external_ids.c.system == system,
+                    external_ids.c.external_id.in_(ids),
                     external_ids.c.contact_id.is_not(None),
                 )
             )

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.errors import BadInput, NotFound
+from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.model.people import (
     Basis,
     Candidate,
@@ -18,6 +18,7 @@ from pipeline.model.people import (
     ImportRow,
     ImportTally,
     Standing,
+    StandingFacts,
     Suppression,
     SuppressionReason,
 )
@@ -36,7 +37,6 @@ from pipeline.stores.schema import (
     newsletters,
     pauses,
     stories,
-    subscriptions,
     suppressions,
     told,
 )
@@ -104,7 +104,7 @@ class SqlPeople:
             condition = contacts.c.address_hash == address_hash(self._address_key, ref.strip())
         elif len(ref) < SHORTEST_REF:
             raise BadInput(
-                f"{ref!r} is too short to name a contact.",
+                f"“{ref}” is too short to name a contact.",
                 f"Give the address, or at least {SHORTEST_REF} letters of the contact's id.",
             )
         else:
@@ -113,11 +113,11 @@ class SqlPeople:
         if not rows:
             raise NotFound(
                 "There is no contact with this address." if "@" in ref
-                else f"There is no contact {ref}.",
+                else f"There is no contact “{ref}”.",
                 "`asterism people import FILE` brings people in.",
             )  # fmt: skip
         if len(rows) > 1:
-            raise BadInput(f"More than one contact begins with {ref}.", "Give more of the id.")
+            raise BadInput(f"More than one contact begins with “{ref}”.", "Give more of the id.")
         return _contact(rows[0])
 
     def by_id(self, contact_id: int) -> Contact:
@@ -126,13 +126,6 @@ class SqlPeople:
         if row is None:
             raise NotFound(f"There is no contact number {contact_id}.")
         return _contact(row)
-
-    def contacts(self, constellation: str = "") -> Sequence[Contact]:
-        """All contacts, or one constellation's, as they came in."""
-        query = _contacts().order_by(contacts.c.id)
-        if constellation:
-            query = query.where(_in_constellation(constellation))
-        return tuple(_contact(row) for row in self._connection.execute(query))
 
     # ── how they stand ───────────────────────────────────────────────────────────────────
 
@@ -145,31 +138,27 @@ class SqlPeople:
 
     def suppressions(self, contact_id: int) -> Sequence[Suppression]:
         """In force, latest first."""
-        rows = self._connection.execute(
-            sa.select(suppressions)
-            .where(
-                suppressions.c.address_hash == self._hash_of(contact_id),
-                suppressions.c.lifted_at.is_(None),
-            )
-            .order_by(suppressions.c.id.desc())
-        )
-        return tuple(standing.suppression_of(row) for row in rows)
+        hash_ = self._hash_of(contact_id)
+        return tuple(standing.suppressions_in_force(self._connection, [hash_])[hash_])
 
     def standing(self, contact_id: int) -> Standing:
         """Pause, hold and chosen newsletters of one contact."""
-        reason, held_by = standing.held(self._connection, [contact_id]).get(contact_id, ("", ""))
-        chosen = self._connection.execute(
-            sa.select(newsletters.c.key, subscriptions.c.subscribed)
-            .join(newsletters, newsletters.c.id == subscriptions.c.newsletter_id)
-            .where(subscriptions.c.contact_id == contact_id)
-            .order_by(newsletters.c.key)
-        )
-        return Standing(
-            paused_until=standing.paused(self._connection, [contact_id]).get(contact_id),
-            hold=reason,
-            held_by=held_by,
-            subscriptions=tuple((key, wanted) for key, wanted in chosen),
-        )
+        return standing.standings(self._connection, [contact_id])[contact_id]
+
+    def facts(self, constellation: str = "") -> Iterator[StandingFacts]:
+        """All contacts, or one constellation's, as they came in, with how each stands."""
+        for rows in self._in_chunks(constellation):
+            ids, ask = [row.id for row in rows], self._connection
+            based = standing.latest_basis(ask, ids).keys()
+            out = standing.suppressions_in_force(ask, [row.address_hash for row in rows])
+            stand = standing.standings(ask, ids)
+            for row in rows:
+                yield StandingFacts(
+                    contact=_contact(row),
+                    has_basis=row.id in based,
+                    suppressions=tuple(out[row.address_hash]),
+                    standing=stand[row.id],
+                )
 
     def candidates(
         self,
@@ -198,7 +187,9 @@ class SqlPeople:
 
     def _in_chunks(self, constellation: str) -> Iterator[Sequence[sa.Row[Any]]]:
         last = 0
-        query = _contacts().where(_in_constellation(constellation)).order_by(contacts.c.id)
+        query = _contacts().order_by(contacts.c.id)
+        if constellation:
+            query = query.where(_in_constellation(constellation))
         while rows := self._connection.execute(
             query.where(contacts.c.id > last).limit(CHUNK)
         ).all():
@@ -246,7 +237,9 @@ class SqlPeople:
     ) -> bool:
         """In force from this moment; False when it already was.
 
-        Each reason is a row of its own, so that lifting one leaves the others in force.
+        Each reason is a row of its own, so that lifting one leaves the others in force. It asks
+        for no revision and waits for no other edit: it takes nothing away that somebody wrote,
+        and a wish to get no letters is never refused.
 
         Shape:  also is another address of theirs to which it applies, such as the one a copy
                 went to before it changed
@@ -258,7 +251,7 @@ class SqlPeople:
             hash_: insert_once(self._connection, suppressions, row | {"address_hash": hash_})
             for hash_ in sorted(hashes)
         }
-        return new[mine]
+        return any(new.values())
 
     def block(
         self, address: str, scope: str, reason: SuppressionReason, now: datetime, detail: str = ""
@@ -282,22 +275,83 @@ class SqlPeople:
         )
         return result.rowcount > 0
 
-    def pause(self, contact_id: int, until_on: date, actor: str, now: datetime) -> None:
-        """No letters until that day; an earlier pause ends."""
-        self._end(pauses, self.by_id(contact_id).id, now)
-        row = {"contact_id": contact_id, "until_on": until_on, "actor": actor, "at": now}
-        self._connection.execute(sa.insert(pauses), row)
+    def edited(self, contact_id: int, revision: int | None = None) -> int:
+        """Somebody changes by hand how this contact stands: the revision from now on.
 
-    def hold(self, contact_id: int, staff_key: str, reason: str, now: datetime) -> None:
-        """The account owner holds letters back until they release them."""
-        self._end(holds, self.by_id(contact_id).id, now)
-        row = {"contact_id": contact_id, "staff_key": staff_key, "reason": reason, "at": now}
-        self._connection.execute(sa.insert(holds), row)
+        The first thing that an edit does: of two at once one waits here for the other, and
+        whoever holds an older revision by then changes nothing.
 
-    def release(self, contact_id: int, now: datetime) -> None:
-        """End pause and hold."""
+        Shape:  revision is the one that the caller holds; None: whatever is there
+        Raises: NotFound; Conflict when the revision is stale
+        """
+        still = [] if revision is None else [contacts.c.revision == revision]
+        raised = self._connection.scalar(
+            sa.update(contacts)
+            .where(contacts.c.id == contact_id, *still)
+            .values(revision=contacts.c.revision + 1)
+            .returning(contacts.c.revision)
+        )
+        if raised is None:
+            now = self.by_id(contact_id)
+            raise Conflict(
+                f"{now.name} changed since you looked "
+                f"(you hold revision {revision}, it is at {now.revision}).",
+                "Look at what is new, and repeat your change.",
+            )
+        return int(raised)
+
+    def pause(
+        self,
+        contact_id: int,
+        until_on: date,
+        actor: str,
+        now: datetime,
+        *,
+        revision: int | None = None,
+    ) -> None:
+        """No letters until that day; an earlier pause ends. Raises as edited() does."""
+        self.edited(contact_id, revision)
+        self._end(pauses, contact_id, now)
+        self._begin(pauses, contact_id, now, until_on=until_on, actor=actor)
+
+    def hold(
+        self,
+        contact_id: int,
+        staff_key: str,
+        reason: str,
+        now: datetime,
+        *,
+        revision: int | None = None,
+    ) -> None:
+        """The account owner holds letters back until they release them. Raises as edited()."""
+        self.edited(contact_id, revision)
+        self._end(holds, contact_id, now)
+        self._begin(holds, contact_id, now, staff_key=staff_key, reason=reason)
+
+    def release(self, contact_id: int, now: datetime, *, revision: int | None = None) -> None:
+        """End pause and hold. Raises as edited() does."""
+        self.edited(contact_id, revision)
         self._end(pauses, contact_id, now)
         self._end(holds, contact_id, now)
+
+    def restore(
+        self,
+        contact_id: int,
+        was: Standing,
+        actor: str,
+        now: datetime,
+        *,
+        revision: int | None = None,
+    ) -> None:
+        """Pause and hold become what they were before an edit. Raises as edited() does."""
+        self.release(contact_id, now, revision=revision)
+        if was.paused_until:
+            self._begin(pauses, contact_id, now, until_on=was.paused_until, actor=actor)
+        if was.hold:
+            self._begin(holds, contact_id, now, staff_key=was.held_by, reason=was.hold)
+
+    def _begin(self, table: sa.Table, contact_id: int, now: datetime, **values: Any) -> None:
+        self._connection.execute(sa.insert(table), {"contact_id": contact_id, "at": now, **values})
 
     def _end(self, table: sa.Table, contact_id: int, now: datetime) -> None:
         self._connection.execute(

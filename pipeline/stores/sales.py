@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import sqlalchemy as sa
 
-from pipeline.errors import BadInput, NotFound
+from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.model.sales import MACHINE_TOUCHES, AccountCoverage, Touch
 from pipeline.stores.schema import (
     accounts,
@@ -62,6 +62,56 @@ class SqlSales:
                 },
             )
         return touch_id
+
+    def same_touch(self, touch: Touch, since: datetime) -> int | None:
+        """A touch of the same contact in the very same words, logged after `since`; its id.
+
+        Until this transaction ends nobody else logs a touch that would be found here, so that
+        of two presses at once the second one sees the first.
+        """
+        self._connection.execute(
+            sa.select(contacts.c.id)
+            .where(contacts.c.id == touch.contact_id)
+            .with_for_update(key_share=True)
+        )
+        return self._connection.scalar(
+            sa.select(touches.c.id)
+            .where(
+                touches.c.contact_id == touch.contact_id,
+                touches.c.staff_key == touch.staff_key,
+                touches.c.kind == touch.kind,
+                touches.c.minutes.is_not_distinct_from(touch.minutes),
+                touches.c.note == touch.note,
+                touches.c.story_id.is_not_distinct_from(touch.story_id),
+                touches.c.at > since,
+            )
+            .limit(1)
+        )
+
+    def take_back(self, touch_id: int) -> Touch:
+        """Undo a touch by hand: it counts no more, and what it told is told no more.
+
+        Raises: Conflict when it is gone already
+        """
+        self._connection.execute(sa.delete(told).where(told.c.touch_id == touch_id))
+        account = sa.select(accounts.c.key).where(accounts.c.id == touches.c.account_id)
+        row = self._connection.execute(
+            sa.delete(touches)
+            .where(touches.c.id == touch_id, touches.c.delivery_id.is_(None))
+            .returning(*touches.c, account.scalar_subquery().label("account_key"))
+        ).first()
+        if row is None:
+            raise Conflict("That was taken back already.", "Look at the newest state, then go on.")
+        return Touch(
+            account_key=row.account_key,
+            contact_id=row.contact_id,
+            kind=row.kind,
+            at=row.at,
+            staff_key=row.staff_key,
+            minutes=row.minutes,
+            note=row.note,
+            story_id=row.story_id,
+        )
 
     def _account_id(self, touch: Touch) -> int:
         found = self._connection.scalar(

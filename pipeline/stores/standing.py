@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 import sqlalchemy as sa
 
 from pipeline.model.letters import DeliveryState
-from pipeline.model.people import EVERYWHERE, Basis, Suppression
+from pipeline.model.people import EVERYWHERE, Basis, Standing, Suppression
 from pipeline.stores.schema import (
     bases,
     deliveries,
@@ -79,6 +79,40 @@ def suppression_in_force(
     for row in rows:
         found.setdefault(row.address_hash, suppression_of(row))
     return found
+
+
+def suppressions_in_force(
+    connection: sa.Connection, hashes: Sequence[str]
+) -> Mapping[str, Sequence[Suppression]]:
+    """By address hash: all of them, latest first."""
+    rows = connection.execute(
+        sa.select(suppressions)
+        .where(suppressions.c.address_hash.in_(hashes), suppressions.c.lifted_at.is_(None))
+        .order_by(suppressions.c.id.desc())
+    )
+    found: dict[str, list[Suppression]] = {hash_: [] for hash_ in hashes}
+    for row in rows:
+        found[row.address_hash].append(suppression_of(row))
+    return found
+
+
+def standings(connection: sa.Connection, contact_ids: Sequence[int]) -> Mapping[int, Standing]:
+    """Pause, hold and chosen newsletters of each contact."""
+    chosen: dict[int, list[tuple[str, bool]]] = defaultdict(list)
+    for contact_id, key, wanted in connection.execute(
+        sa.select(subscriptions.c.contact_id, newsletters.c.key, subscriptions.c.subscribed)
+        .join(newsletters, newsletters.c.id == subscriptions.c.newsletter_id)
+        .where(subscriptions.c.contact_id.in_(contact_ids))
+        .order_by(newsletters.c.key)
+    ):
+        chosen[contact_id].append((key, wanted))
+    until, holding = paused(connection, contact_ids), held(connection, contact_ids)
+    return {
+        contact_id: Standing(
+            until.get(contact_id), *holding.get(contact_id, ("", "")), tuple(chosen[contact_id])
+        )
+        for contact_id in contact_ids
+    }
 
 
 def paused(connection: sa.Connection, contact_ids: Sequence[int]) -> Mapping[int, date]:

@@ -1,14 +1,18 @@
-"""people: import, list, show, pause, hold, release, suppress; coverage."""
+"""people: import, list, show, pause, hold, release, suppress, touch, undo; coverage."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import pytest
 
 from tests.door import CONSTELLATION, Door
 
 INGRID = "ingrid.saether@tarnholm.example"
 PIET = "piet.verhoek@nordhaken.example"
 PAUL = "paul.weidt@vantry.example"
+PHILIPPA = "philippa.hallam@hallampeake.example"
+ANVIL = "desk@anvil.example"
 
 
 def test_people_import_counts_and_names_what_was_not_taken(made: Door) -> None:
@@ -37,6 +41,27 @@ def test_people_list_is_by_account(to_read: Door) -> None:
     people = to_read.ask("people", "list", CONSTELLATION)
     assert len(people) == 24
     assert {"public_id", "address", "account_key", "first_name", "invalid"} <= set(people[0])
+
+
+def test_people_list_says_how_each_stands(gathered: Door) -> None:
+    gathered("people", "pause", INGRID, "--until", "2027-03-01")
+    gathered("--as", "ruth", "people", "hold", PHILIPPA, "--reason", "We meet on Friday")
+    gathered("people", "suppress", ANVIL, "--newsletter", "under-load")
+    expected = {
+        INGRID: ("paused", "until 2027-03-01"),
+        PHILIPPA: ("held", "by ruth: We meet on Friday"),
+        ANVIL: ("in", "without under-load: asked us not to write on 2026-11-18"),
+        PIET: ("no_basis", ""),
+        PAUL: ("suppressed", "on a list of those who left on 2026-11-17"),
+    }
+    people = {one["address"]: one for one in gathered.ask("people", "list")}
+    assert {who: (people[who]["standing"], people[who]["why"]) for who in expected} == expected
+    lines = gathered("people", "list").out.splitlines()
+    for who, (word, why) in expected.items():
+        (line,) = (line for line in lines if f" {who} " in line)
+        said = line.partition(f" {who} ")[2].strip()
+        assert said.startswith(word.replace("_", " "))
+        assert said.endswith(why)
 
 
 def test_people_list_again_is_the_same(to_read: Door) -> None:
@@ -72,7 +97,8 @@ def test_people_pause_holds_until_a_day(gathered: Door) -> None:
 def test_people_pause_again_is_the_later_word(gathered: Door) -> None:
     gathered("people", "pause", INGRID, "--until", "2027-03-01")
     before = gathered.ask("people", "show", INGRID)
-    gathered("people", "pause", INGRID, "--until", "2027-03-01")
+    said = gathered("people", "pause", INGRID, "--until", "2027-03-01")
+    assert "It was so already." in said.out
     assert gathered.ask("people", "show", INGRID) == before
     gathered("people", "pause", INGRID, "--until", "2027-04-01")
     assert gathered.ask("people", "show", INGRID)["standing"]["paused_until"] == "2027-04-01"
@@ -97,7 +123,38 @@ def test_people_release_ends_pause_and_hold(gathered: Door) -> None:
     gathered("people", "hold", INGRID, "--reason", "Friday")
     said = gathered("people", "release", INGRID)
     assert "Ingrid Sæther is no longer paused or held back." in said.out
-    assert gathered.ask("people", "show", INGRID) == before
+    after = gathered.ask("people", "show", INGRID)
+    assert after.pop("contact")["revision"] == before.pop("contact")["revision"] + 3
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("command", "changed"),
+    [
+        (("pause", "--until", "2027-03-01"), {"paused_until": "2027-03-01"}),
+        (("hold", "--reason", "Friday"), {"hold": "Friday", "held_by": "ruth"}),
+        (("suppress",), {"suppressed": ["* asked"]}),
+    ],
+)
+def test_people_changes_tell_a_machine_what_changed(
+    gathered: Door, command: tuple[str, ...], changed: dict[str, object]
+) -> None:
+    verb, *options = command
+    nothing = {"paused_until": None, "hold": "", "held_by": "", "suppressed": []}
+    for new in (True, False):
+        done = gathered.ask("--as", "ruth", "people", verb, INGRID, *options)
+        assert (done["contact"]["address"], done["contact"]["revision"]) == (INGRID, 2)
+        assert done["changed"] is new
+        assert done["before"] == (nothing if new else nothing | changed)
+        assert done["after"] == nothing | changed
+
+
+def test_people_release_tells_a_machine_what_changed(gathered: Door) -> None:
+    gathered("people", "pause", INGRID, "--until", "2027-03-01")
+    done = gathered.ask("people", "release", INGRID)
+    assert (done["changed"], done["contact"]["revision"]) == (True, 3)
+    assert (done["before"]["paused_until"], done["after"]["paused_until"]) == ("2027-03-01", None)
+    assert not gathered.ask("people", "release", INGRID)["changed"]
 
 
 def test_people_release_again_frees_nobody_who_left(gathered: Door) -> None:
@@ -147,14 +204,45 @@ def test_people_touch_counts_what_was_done_by_hand(gathered: Door) -> None:
     story = gathered.ask("stories", "--limit", "1")[CONSTELLATION][0]["story"]
     done = gathered.ask("people", "touch", INGRID, "--kind", "forward", "--story",
                         story["public_id"][:8])  # fmt: skip
-    assert (done["kind"], done["story_id"]) == ("forward", story["id"])
+    assert (done["kind"], done["story_id"], done["new"]) == ("forward", story["id"], True)
     assert "was told" in gathered("people", "show", INGRID).out
 
 
-def test_people_touch_again_is_a_second_touch(gathered: Door) -> None:
-    for number in (1, 2):
+def test_people_touch_again_by_a_slip_counts_once(gathered: Door) -> None:
+    call = ("people", "touch", INGRID, "--kind", "call", "--note", "no answer")
+    gathered(*call)
+    before = gathered.state()
+    assert "logged already, a moment ago" in gathered(*call).out
+    assert not gathered.ask(*call)["new"]
+    assert gathered.state() == before
+    assert by_hand(gathered) == 1
+
+
+def test_people_touch_again_later_is_a_second_touch(gathered: Door) -> None:
+    for number, gathered.now in ((1, "2026-11-18T08:00:00Z"), (2, "2026-11-18T08:01:00Z")):
         gathered("people", "touch", INGRID, "--kind", "call")
         assert by_hand(gathered) == number
+
+
+def test_people_undo_takes_a_touch_back(gathered: Door) -> None:
+    story = gathered.ask("stories", "--limit", "1")[CONSTELLATION][0]["story"]["public_id"]
+    gathered("--as", "ruth", "people", "touch", INGRID, "--kind", "forward", "--story", story)
+    said = gathered("--as", "ruth", "people", "undo").out
+    assert "Taken back: ruth logged a touch of “Ingrid Sæther”, Wed 18 Nov 2026" in said
+    assert by_hand(gathered) == 0
+    assert "was told" not in gathered("people", "show", INGRID).out
+    explained = gathered("explain", "contact", INGRID).out
+    assert "ruth logged a touch of “Ingrid Sæther”, and took it back later" in explained
+
+
+def test_people_undo_again_is_the_step_before(gathered: Door) -> None:
+    before = gathered.ask("people", "show", INGRID)["standing"]
+    gathered("--as", "ruth", "people", "pause", INGRID, "--until", "2027-03-01")
+    gathered("--as", "ruth", "people", "hold", INGRID, "--reason", "Friday")
+    verbs = [gathered.ask("--as", "ruth", "people", "undo")["operation"]["verb"] for _ in "12"]
+    assert verbs == ["hold", "pause"]
+    assert gathered.ask("people", "show", INGRID)["standing"] == before
+    assert "--as" in gathered("--as", "ruth", "people", "undo", code=3).err
 
 
 def test_coverage_names_the_touched_and_the_untouched(to_read: Door) -> None:

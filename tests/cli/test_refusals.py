@@ -115,6 +115,10 @@ REFUSALS = (
     Refusal(f"people touch {SOMEBODY} --kind forward", 2, ("A forward passes a story on", "id")),
     Refusal(f"people touch {SOMEBODY} --kind forward --story zzzz", 3, NO_STORY),
     Refusal(f"people touch {NOBODY} --kind call", 3, NO_CONTACT),
+    Refusal(
+        "people undo", 3, ("nothing that nobody could take back", "--as"), actor="nobody"
+    ),
+    Refusal("people undo now", 2, ("unexpected extra argument",)),
     Refusal("coverage nosuch", 3, NO_CONSTELLATION),
     Refusal("coverage --month 2026-13", 2, ("'2026-13' is none; write it as 2027-03",)),
     Refusal("explain story z", 2, ("“z” is too short", "first 4 characters")),

@@ -9,10 +9,16 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline.errors import NotFound
+from pipeline.model.letters import Heard
+from pipeline.model.log import Operation
 from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports
+from pipeline.rules.deeds import in_words
 from pipeline.stages import listen
+from pipeline.stages.curate import undo as undo_curating
 from pipeline.stages.deliver import deliver
+from pipeline.stages.people import hold
+from pipeline.stages.people import undo as undo_with_people
 from pipeline.stores.people import address_hash
 from pipeline.stores.schema import contacts, new_public_id, suppressions
 from pipeline.stores.sql import SqlStore
@@ -125,6 +131,91 @@ def test_staying_after_all_lets_the_next_letter_come(store: SqlStore) -> None:
     listen.keep_after_all(ports(scene), token(scene))
     assert suppressed(scene) == set()
     listen.keep_after_all(ports(scene), "no token of ours")
+
+
+# ── on record ────────────────────────────────────────────────────────────────────────────
+
+
+def logged(scene: Scene, number: int = 0) -> list[Operation]:
+    with scene.store.read() as tables:
+        contact = tables.people.by_id(scene.contact_ids[number])
+        return list(tables.log.of(f"contact:{contact.public_id}"))
+
+
+def test_leaving_and_staying_are_on_record(store: SqlStore) -> None:
+    scene = sent(store)
+    copy = scene.row(0).public_id
+    for _ in range(2):  # the second press finds it so and writes nothing
+        listen.leave(ports(scene), token(scene), "this", one_click=True)
+    listen.leave(ports(scene), token(scene), "all", one_click=False)
+    for _ in range(2):
+        listen.keep_after_all(ports(scene), token(scene))
+    this, everything, stayed = logged(scene)
+    assert {(one.actor, one.at) for one in logged(scene)} == {("recipient", LATER)}
+    assert [one.verb for one in logged(scene)] == ["leave", "leave", "stay"]
+    assert (this.before["suppressed"], this.after["suppressed"]) == ([], [f"{WEEKLY.key} left"])
+    assert {name: this.after[name] for name in ("letters", "how", "copy")} == {
+        "letters": WEEKLY.key, "how": "one click", "copy": copy,
+    }  # fmt: skip
+    assert (everything.after["letters"], everything.after["how"]) == ("all", "on the page")
+    assert stayed.before["suppressed"] == ["* left", f"{WEEKLY.key} left"]
+    assert stayed.after["suppressed"] == []
+    assert in_words(this, "Ingrid") == "recipient left"
+    assert not logged(scene, 1)
+
+
+def test_a_press_that_asks_again_is_not_on_record(store: SqlStore) -> None:
+    scene = sent(store)
+    soon = ports(scene, clock=StandingClock(NOW))
+    assert listen.leave(soon, token(scene), "this", one_click=False).ask_again
+    listen.keep_after_all(soon, token(scene))
+    assert not logged(scene)
+
+
+@pytest.mark.parametrize(
+    ("news", "actor", "verb", "reason"),
+    [
+        ("complained", "recipient", "complain", "complaint"),
+        ("bounced", "mail server", "bounce", "bounce"),
+    ],
+)
+def test_what_the_world_says_for_good_is_on_record_once(
+    store: SqlStore, news: Heard, actor: str, verb: str, reason: str
+) -> None:
+    scene = sent(store)
+    for _ in range(2):
+        listen.hear(ports(scene), scene.row(0).public_id, news, "550 <ingrid@northline.example>")
+    (one,) = logged(scene)
+    assert (one.actor, one.verb, one.after["suppressed"]) == (actor, verb, [f"* {reason}"])
+    assert "@" not in f"{one.before}{one.after}"
+
+
+def test_a_delivery_is_no_change_of_standing(store: SqlStore) -> None:
+    scene = sent(store)
+    listen.hear(ports(scene), scene.row(0).public_id, "delivered", "")
+    assert not logged(scene)
+
+
+def test_no_undo_takes_a_leaving_back(store: SqlStore) -> None:
+    """Not even that of somebody who is called what the log calls a reader."""
+    scene = sent(store)
+    listen.leave(ports(scene), token(scene), "all", one_click=True)
+    for actor in ("tom", listen.RECIPIENT):
+        for undo in (undo_curating, undo_with_people):
+            with pytest.raises(NotFound, match="nothing that"):
+                undo(ports(scene, actor=actor))
+    assert suppressed(scene) == {(EVERYWHERE, "left")}
+
+
+def test_undo_does_not_trip_over_a_leaving(store: SqlStore) -> None:
+    scene = sent(store)
+    address = scene.row(0).address
+    hold(ports(scene), address, "we meet on Friday")
+    listen.leave(ports(scene), token(scene), "all", one_click=True)
+    assert undo_with_people(ports(scene)).operation.verb == "hold"
+    assert suppressed(scene) == {(EVERYWHERE, "left")}
+    with store.read() as tables:
+        assert tables.people.standing(scene.contact_ids[0]).hold == ""
 
 
 # ── the page ─────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -13,18 +13,20 @@ from hypothesis import strategies as st
 
 from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.model.catalog import Account
-from pipeline.model.people import EVERYWHERE, ImportTally
+from pipeline.model.people import EVERYWHERE, ImportTally, Stand, Standing
 from pipeline.stages.people import (
     hold,
     import_people,
+    list_people,
     pause,
     release,
     show_person,
     suppress,
+    undo,
 )
 from pipeline.stores import schema
 from pipeline.stores.sql import SqlStore
-from tests.builders import CATALOG, FERRIES, NOW, WEEKLY
+from tests.builders import CATALOG, FERRIES, NOW, WEEKLY, StandingClock
 from tests.people_scene import ASKED, dump, ports_of, put_catalog, raw, row
 
 PEOPLE = (schema.contacts, schema.bases, schema.suppressions, schema.external_ids)
@@ -207,7 +209,7 @@ def test_nobody_is_not_found(store: SqlStore) -> None:
 def test_pause_hold_and_release_are_logged_with_before_and_after(store: SqlStore) -> None:
     import_people(ports_of(store), FILE, "march.csv")
     ports = ports_of(store, actor="liv")
-    contact = pause(ports, INGRID, date(2027, 4, 1))
+    contact = pause(ports, INGRID, date(2027, 4, 1)).contact
     hold(ports, INGRID, " in talks ", staff_key="tom")
     release(ports, INGRID)
     with store.read() as tables:
@@ -219,9 +221,142 @@ def test_pause_hold_and_release_are_logged_with_before_and_after(store: SqlStore
     assert logged[0].before["paused_until"] is None
     assert logged[0].after["paused_until"] == "2027-04-01"
     assert logged[2].before == {
-        "paused_until": "2027-04-01", "hold": "in talks", "suppressed": [],
+        "paused_until": "2027-04-01", "hold": "in talks", "held_by": "tom", "suppressed": [],
     }  # fmt: skip
-    assert logged[2].after == {"paused_until": None, "hold": "", "suppressed": []}
+    assert logged[2].after == {
+        "paused_until": None, "hold": "", "held_by": "", "suppressed": [], "revision": 4,
+    }  # fmt: skip
+
+
+def test_what_is_so_already_is_no_change_whoever_was_quicker(store: SqlStore) -> None:
+    import_people(ports_of(store), FILE, "march.csv")
+    ports = ports_of(store)
+    assert not release(ports, INGRID).changed
+    assert pause(ports, INGRID, date(2027, 4, 1), revision=1).changed
+    before = dump(store, schema.contacts, schema.pauses, schema.operations)
+    again = pause(ports_of(store, actor="liv"), INGRID, date(2027, 4, 1), revision=1)
+    assert not again.changed
+    assert again.before == again.after
+    assert again.after["paused_until"] == "2027-04-01"
+    assert dump(store, schema.contacts, schema.pauses, schema.operations) == before
+    assert hold(ports, INGRID, "in talks").changed
+    assert not hold(ports, INGRID, " in talks ").changed
+    taken_over = hold(ports_of(store, actor="liv"), INGRID, "in talks")
+    assert (taken_over.before["held_by"], taken_over.after["held_by"]) == ("tom", "liv")
+
+
+def test_a_stale_edit_says_who_has_what_and_what_was_wanted(store: SqlStore) -> None:
+    import_people(ports_of(store), FILE, "march.csv")
+    hold(ports_of(store, actor="liv"), INGRID, "we meet on Friday")
+    ports = ports_of(store)
+    before = dump(store, schema.contacts, schema.pauses, schema.holds, schema.operations)
+    with pytest.raises(Conflict) as caught:
+        pause(ports, INGRID, date(2027, 4, 1), revision=1)
+    assert str(caught.value.message).splitlines() == [
+        "Ingrid changed since you looked: liv held letters to “Ingrid” back.",
+        "  As it stands: held by liv: we meet on Friday",
+        "  Yours: paused until 2027-04-01",
+    ]
+    with pytest.raises(Conflict, match="Yours: held by tom: in talks"):
+        hold(ports, INGRID, "in talks", revision=1)
+    with pytest.raises(Conflict, match="Yours: neither paused nor held"):
+        release(ports, INGRID, revision=1)
+    assert dump(store, schema.contacts, schema.pauses, schema.holds, schema.operations) == before
+    assert pause(ports, INGRID, date(2027, 4, 1), revision=2).contact.revision == 3
+
+
+def test_a_stale_edit_says_that_a_file_came_in(store: SqlStore) -> None:
+    import_people(ports_of(store), FILE, "march.csv")
+    import_people(ports_of(store), FILE.replace(b";Ingrid;", b";Inger;", 1), "april.csv")
+    with pytest.raises(
+        Conflict, match="Inger changed since you looked: a file of people was brought in"
+    ):
+        hold(ports_of(store), INGRID, "in talks", revision=1)
+
+
+def test_suppressing_asks_for_no_revision_and_raises_it(store: SqlStore) -> None:
+    import_people(ports_of(store), FILE, "march.csv")
+    ports = ports_of(store)
+    done = suppress(ports, INGRID)
+    assert (done.changed, done.contact.revision) == (True, 2)
+    assert done.after["suppressed"] == ["* asked"]
+    with pytest.raises(Conflict, match="tom ended letters to “Ingrid”"):
+        pause(ports, INGRID, date(2027, 4, 1), revision=1)
+
+
+# ── taking back ──────────────────────────────────────────────────────────────────────────
+
+
+def test_undo_goes_back_step_by_step(store: SqlStore) -> None:
+    import_people(ports_of(store), FILE, "march.csv")
+    ports = ports_of(store)
+    pause(ports, INGRID, date(2027, 4, 1))
+    hold(ports, INGRID, "in talks", staff_key="liv")
+    release(ports, INGRID)
+    for verb, standing in (
+        ("release", Standing(date(2027, 4, 1), "in talks", "liv")),
+        ("hold", Standing(date(2027, 4, 1))),
+        ("pause", Standing()),
+    ):
+        undone = undo(ports)
+        assert (undone.operation.verb, undone.contact.first_name) == (verb, "Ingrid")
+        assert show_person(ports, INGRID).standing == standing
+    with pytest.raises(NotFound, match="nothing that tom could take back"):
+        undo(ports)
+    with store.read() as tables:
+        logged = tables.log.of(f"contact:{undone.contact.public_id}")
+    assert [one.undone_by for one in logged[:3]] == [logged[5].id, logged[4].id, logged[3].id]
+    with pytest.raises(Conflict) as caught:  # an undo raises the revision once, and is named
+        hold(ports, INGRID, "in talks", revision=4)
+    assert "looked: tom took back a step.\n" in caught.value.message
+
+
+def test_undo_takes_only_ones_own_steps_and_leaves_what_came_after(store: SqlStore) -> None:
+    import_people(ports_of(store), FILE, "march.csv")
+    tom, liv = ports_of(store), ports_of(store, actor="liv")
+    pause(tom, INGRID, date(2027, 4, 1))
+    with pytest.raises(NotFound):
+        undo(liv)
+    hold(liv, INGRID, "we meet on Friday")
+    before = dump(store, schema.contacts, schema.pauses, schema.holds, schema.operations)
+    with pytest.raises(Conflict, match="changed after your pause; nothing was undone"):
+        undo(tom)
+    assert dump(store, schema.contacts, schema.pauses, schema.holds, schema.operations) == before
+    undo(liv)
+    undo(tom)
+    assert show_person(tom, INGRID).standing == Standing()
+
+
+def test_undo_never_lifts_a_suppression(store: SqlStore) -> None:
+    import_people(ports_of(store), FILE, "march.csv")
+    ports = ports_of(store)
+    hold(ports, INGRID, "in talks")
+    suppress(ports, INGRID)
+    assert undo(ports).operation.verb == "hold"
+    person = show_person(ports, INGRID)
+    assert [one.reason for one in person.suppressions] == ["asked"]
+    with pytest.raises(NotFound):
+        undo(ports)
+
+
+# ── the list ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_list_says_how_each_stands(store: SqlStore) -> None:
+    import_people(ports_of(store), FILE, "march.csv")
+    ports = ports_of(store)
+    pause(ports, INGRID, date(2027, 4, 1))
+    stands = {one.contact.address: one.stand for one in list_people(ports, "ferries")}
+    assert stands == {
+        INGRID: Stand("paused", "until 2027-04-01"),
+        "ole@northline.example": Stand("no_basis"),
+        "gone@elsewhere.example": Stand("suppressed", "on a list of those who left on 2027-03-08"),
+    }
+    april = replace(ports, clock=StandingClock(datetime(2027, 4, 1, 9, tzinfo=UTC)))
+    (ingrid, *_) = list_people(april)
+    assert ingrid.stand == Stand("in")
+    person = show_person(april, INGRID)
+    assert (person.stand, person.standing.paused_until) == (Stand("in"), None)
 
 
 def test_a_pause_ends_in_the_future_and_a_hold_has_its_reason(store: SqlStore) -> None:
@@ -235,14 +370,15 @@ def test_a_pause_ends_in_the_future_and_a_hold_has_its_reason(store: SqlStore) -
 def test_suppressing_is_for_good_and_said_once(store: SqlStore) -> None:
     import_people(ports_of(store), FILE, "march.csv")
     ports = ports_of(store)
-    assert suppress(ports, INGRID)
-    assert not suppress(ports, INGRID)
+    assert suppress(ports, INGRID).changed
+    assert not suppress(ports, INGRID).changed
+    hold(ports, INGRID, "in talks")
     release(ports, INGRID)
     person = show_person(ports, INGRID)
     assert [(s.scope, s.reason) for s in person.suppressions] == [(EVERYWHERE, "asked")]
     with store.read() as tables:
         logged = tables.log.of(f"contact:{person.contact.public_id}")
-    assert [o.verb for o in logged] == ["suppress", "release"]
+    assert [o.verb for o in logged] == ["suppress", "hold", "release"]
     with pytest.raises(NotFound, match="no newsletter"):
         suppress(ports, INGRID, scope="daily-noise")
 

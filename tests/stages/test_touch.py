@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import BadInput, NotFound
 from pipeline.stages.compose import show
-from pipeline.stages.people import show_person
+from pipeline.stages.people import show_person, undo
 from pipeline.stages.report import coverage
-from pipeline.stages.touch import touch
+from pipeline.stages.touch import SLIP, touch
 from pipeline.stores.sql import SqlStore
 from tests.compose_scene import REF, Scene, build_scene, log_of
 
@@ -42,7 +43,7 @@ def test_a_story_passed_on_by_hand_is_not_told_again_by_letter(scene: Scene) -> 
         story_ref=story.public_id[:8],
         minutes=5,
         note=" Call? ",
-    )
+    ).touch
     assert (done.staff_key, done.minutes, done.note) == ("tom", 5, "Call?")
     assert first not in stories_for_ada(scene)
     (told,) = show_person(scene.ports, ADA).told
@@ -56,6 +57,49 @@ def test_a_call_counts_by_hand_and_tells_no_story(scene: Scene) -> None:
     counted = {account.key: (account.by_machine, account.by_hand) for account in report.accounts}
     assert counted["northline"] == (0, 1)
     assert not show_person(scene.ports, ADA).told
+
+
+def by_hand(scene: Scene) -> int:
+    (report,) = coverage(scene.ports, "ferries")
+    return sum(account.by_hand for account in report.accounts)
+
+
+def test_a_slip_of_the_finger_is_no_second_touch(scene: Scene) -> None:
+    assert touch(scene.ports, ADA, "call", minutes=2, note="no answer").new
+    scene.clock.at += SLIP - timedelta(seconds=1)
+    again = touch(scene.ports, ADA, "call", minutes=2, note=" no answer")
+    assert not again.new
+    assert by_hand(scene) == 1
+    contact = show_person(scene.ports, ADA).contact
+    assert log_of(scene, f"contact:{contact.public_id}") == ["touch"]
+
+
+def test_what_says_something_else_or_comes_later_is_a_second_touch(scene: Scene) -> None:
+    touch(scene.ports, ADA, "call", note="no answer")
+    assert touch(scene.ports, ADA, "call", note="she called back").new
+    assert touch(scene.ports, ADA, "note", note="no answer").new
+    assert touch(scene.acting("tom"), ADA, "call", note="no answer").new
+    scene.clock.at += SLIP
+    assert touch(scene.ports, ADA, "call", note="no answer").new
+    assert by_hand(scene) == 5
+
+
+def test_a_touch_that_is_taken_back_counts_no_more(scene: Scene) -> None:
+    first = scene.story_ids[0]
+    with scene.store.read() as tables:
+        (story,) = tables.stories.by_ids([first])
+    touch(scene.ports, ADA, "forward", story_ref=story.public_id, note="She asked for it")
+    undone = undo(scene.ports)
+    assert (undone.operation.verb, undone.contact.address) == ("touch", ADA)
+    assert by_hand(scene) == 0
+    assert first in stories_for_ada(scene), "a letter may tell it again"
+    with scene.store.read() as tables:
+        logged = tables.log.of(f"contact:{undone.contact.public_id}")
+    assert [one.verb for one in logged] == ["touch", "undo"]
+    assert logged[1].before["note"] == "She asked for it", "what was written is not lost"
+    with pytest.raises(NotFound):
+        undo(scene.ports)
+    assert touch(scene.ports, ADA, "forward", story_ref=story.public_id).new
 
 
 def test_a_merged_story_is_passed_on_as_what_it_became(scene: Scene) -> None:

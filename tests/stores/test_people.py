@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from pipeline.errors import BadInput, Down, NotFound
-from pipeline.model.people import EVERYWHERE, Candidate, Contact, ImportRow, ImportTally
+from pipeline.errors import BadInput, Conflict, Down, NotFound
+from pipeline.model.people import (
+    EVERYWHERE,
+    Candidate,
+    Contact,
+    ImportRow,
+    ImportTally,
+    Standing,
+)
 from pipeline.stores import schema
 from pipeline.stores.people import address_hash
 from pipeline.stores.sql import SqlStore
@@ -122,6 +130,47 @@ def test_a_change_raises_the_revision_and_keeps_the_id(store: SqlStore) -> None:
     assert (after.id, after.public_id) == (before.id, before.public_id)
     assert (after.account_key, after.role, after.revision) == ("blue-strait", "Captain", 2)
     assert after.address == INGRID
+
+
+def test_an_import_raises_the_revision_of_those_alone_whom_it_changes(store: SqlStore) -> None:
+    names = ("same", "role", "basis", "id", "out")
+    old = [row(n, f"{name}@northline.example", basis=ASKED) for n, name in enumerate(names)]
+    bring(store, *old)
+    bring(
+        store,
+        old[0],
+        row(1, "role@northline.example", role="Captain", basis=ASKED),
+        row(2, "basis@northline.example", basis=MET),
+        row(3, "id@northline.example", external=(("hubspot", "51"),)),
+        row(4, "out@northline.example", opted_out=True),
+    )
+    revisions = {name: find(store, f"{name}@northline.example").revision for name in names}
+    assert revisions == {"same": 1, "role": 2, "basis": 2, "id": 2, "out": 2}
+
+
+def test_many_are_changed_each_in_their_own_way(store: SqlStore) -> None:
+    def crew(**more: str) -> list[ImportRow]:
+        names = [f"reader{n}" for n in range(40)]
+        rows = [row(n, f"{name}@northline.example") for n, name in enumerate(names)]
+        return [
+            ImportRow(one.line, one.address, more.get(f"account{n % 4}", one.account_key),
+                      first_name=f"First{n}" if n % 2 else "", role=f"Role{n}" if n % 3 else "",
+                      external=(("hubspot", str(n + (1 if more else 0))),))
+            for n, one in enumerate(rows)
+        ]  # fmt: skip
+
+    bring(store, *(row(n, f"reader{n}@northline.example", role="Mate") for n in range(40)))
+    bring(store, *crew())
+    moved = crew(account0="blue-strait")
+    assert counts(apply(store, *moved)) == (0, 40, 0, 0)
+    with store.read() as tables:
+        found = [one.contact for one in tables.people.facts()]
+    for n, one in enumerate(found):
+        assert one.account_key == ("northline" if n % 4 else "blue-strait")
+        assert one.first_name == (f"First{n}" if n % 2 else "")
+        assert one.role == (f"Role{n}" if n % 3 else "Mate")
+        assert one.revision == 3
+    assert counts(apply(store, *moved)) == (0, 0, 40, 0)
 
 
 def test_evidence_is_added_and_the_latest_counts(store: SqlStore) -> None:
@@ -317,9 +366,10 @@ def test_contacts_of_one_constellation(store: SqlStore) -> None:
             relationship="prospect", owner_key="tom")  # fmt: skip
     bring(store, row(4, "a@tram.example", "tram"))
     with store.read() as tables:
-        assert [c.address for c in tables.people.contacts("ferries")] == [INGRID, OLE]
-        assert len(tables.people.contacts()) == 3
-        assert tables.people.contacts("nowhere") == ()
+        of_ferries = [one.contact.address for one in tables.people.facts("ferries")]
+        assert of_ferries == [INGRID, OLE]
+        assert len(list(tables.people.facts())) == 3
+        assert list(tables.people.facts("nowhere")) == []
     assert set(candidates(store)) == {INGRID, OLE}
 
 
@@ -403,6 +453,105 @@ def test_pause_hold_and_release(store: SqlStore) -> None:
     found = candidates(store)
     assert (found[INGRID].paused_until, found[INGRID].hold) == (None, "")
     assert found[OLE].hold == "held by liv"
+
+
+def test_what_was_before_an_edit_is_put_back(store: SqlStore) -> None:
+    (ingrid,) = bring(store, row(2, INGRID))
+    was = Standing(date(2027, 9, 1), "in talks", "liv")
+    with store.write() as tables:
+        tables.people.pause(ingrid, date(2027, 4, 1), "tom", NOW)
+        tables.people.restore(ingrid, was, "tom", LATER, revision=2)
+        assert tables.people.standing(ingrid) == was
+        tables.people.restore(ingrid, Standing(), "tom", LATER)
+        assert tables.people.standing(ingrid) == Standing()
+    assert find(store, INGRID).revision == 4
+
+
+def test_everybody_with_how_they_stand(store: SqlStore) -> None:
+    ingrid, ole = bring(store, row(2, INGRID, basis=ASKED), row(3, OLE))
+    with store.write() as tables:
+        tables.people.suppress(ole, WEEKLY.key, "left", NOW)
+        tables.people.suppress(ole, EVERYWHERE, "complaint", LATER)
+        tables.people.hold(ingrid, "tom", "in talks", NOW)
+    with store.read() as tables:
+        first, second = tables.people.facts("ferries")
+        assert (first.contact, second.contact) == tuple(map(tables.people.by_id, (ingrid, ole)))
+        assert second.suppressions == tables.people.suppressions(ole)
+    assert (first.has_basis, second.has_basis) == (True, False)
+    assert first.suppressions == ()
+    assert [one.reason for one in second.suppressions] == ["complaint", "left"]
+    assert (first.standing, second.standing) == (Standing(None, "in talks", "tom"), Standing())
+
+
+# ── who was quicker ──────────────────────────────────────────────────────────────────────
+
+
+def test_each_edit_by_hand_raises_the_revision(store: SqlStore) -> None:
+    (ingrid,) = bring(store, row(2, INGRID))
+    with store.write() as tables:
+        people = tables.people
+        people.pause(ingrid, date(2027, 4, 1), "tom", NOW, revision=1)
+        people.hold(ingrid, "tom", "in talks", NOW, revision=2)
+        people.release(ingrid, LATER, revision=3)
+        assert people.edited(ingrid, 4) == 5
+        assert people.edited(ingrid) == 6
+    assert find(store, INGRID).revision == 6
+
+
+def test_a_stale_edit_is_a_conflict_and_changes_nothing(store: SqlStore) -> None:
+    (ingrid,) = bring(store, row(2, INGRID))
+    with store.write() as tables:
+        tables.people.hold(ingrid, "liv", "we meet on Friday", NOW)
+    before = dump(store, schema.contacts, schema.pauses, schema.holds)
+    with store.write() as tables:
+        for edit in (
+            lambda: tables.people.pause(ingrid, date(2027, 4, 1), "tom", NOW, revision=1),
+            lambda: tables.people.hold(ingrid, "tom", "in talks", NOW, revision=1),
+            lambda: tables.people.release(ingrid, NOW, revision=1),
+            lambda: tables.people.restore(ingrid, Standing(), "tom", NOW, revision=1),
+            lambda: tables.people.edited(ingrid, 3),
+        ):
+            with pytest.raises(Conflict, match=r"you hold revision \d, it is at 2"):
+                edit()
+        with pytest.raises(NotFound):
+            tables.people.edited(99, 1)
+    assert dump(store, schema.contacts, schema.pauses, schema.holds) == before
+
+
+def test_of_two_who_write_at_once_one_wins(store: SqlStore) -> None:
+    (ingrid,) = bring(store, row(2, INGRID))
+    both_have_looked = threading.Barrier(2)
+    came_to: dict[int, str] = {}
+
+    def pause_until(day: int) -> None:
+        seen = find(store, INGRID).revision
+        both_have_looked.wait(60)
+        try:
+            with store.write() as tables:
+                tables.people.pause(ingrid, date(2027, 4, day), "tom", NOW, revision=seen)
+            came_to[day] = "done"
+        except Conflict:
+            came_to[day] = "conflict"
+
+    writers = [threading.Thread(target=pause_until, args=(day,)) for day in (1, 2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert sorted(came_to.values()) == ["conflict", "done"]
+    (winner,) = (day for day, what in came_to.items() if what == "done")
+    with store.read() as tables:
+        assert tables.people.standing(ingrid).paused_until == date(2027, 4, winner)
+    (pauses,) = dump(store, schema.pauses)
+    assert len(pauses) == 1
+    assert find(store, INGRID).revision == 2
+
+
+def test_who_leaves_needs_nothing_that_an_edit_or_an_import_holds(store: SqlStore) -> None:
+    (ingrid,) = bring(store, row(2, INGRID))
+    with store.write() as tables:
+        assert tables.people.suppress(ingrid, EVERYWHERE, "left", NOW)
+    assert find(store, INGRID).revision == 1, "the row of the contact was not touched"
 
 
 def test_what_they_chose(store: SqlStore) -> None:

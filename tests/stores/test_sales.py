@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -67,6 +68,59 @@ def test_what_is_passed_on_by_hand_is_told(store: SqlStore) -> None:
         assert {(told["story"], told["through"]) for told in tables.people.told(ole)} == {
             (public_one, "forward")
         }
+
+
+def test_the_same_touch_is_found_for_a_while(store: SqlStore) -> None:
+    ole, ada = bring(store, row(2, "ole@northline.example"), row(3, "ada@northline.example"))
+    call = replace(CALL, contact_id=ole)
+    (written,) = touch(store, call)
+    with store.write() as tables:
+        found = tables.sales.same_touch
+        assert found(call, NOW - timedelta(minutes=1)) == written
+        assert found(call, NOW) is None, "it was not logged after that"
+        for other in (
+            replace(call, contact_id=ada), replace(call, kind="visit"), replace(call, minutes=13),
+            replace(call, minutes=None), replace(call, note=""), replace(call, staff_key="liv"),
+            replace(call, story_id=1),
+        ):  # fmt: skip
+            assert found(other, NOW - timedelta(minutes=1)) is None
+
+
+def test_of_two_presses_at_once_the_second_sees_the_first(store: SqlStore) -> None:
+    (ole,) = bring(store, row(2, "ole@northline.example"))
+    call = replace(CALL, contact_id=ole)
+    start = threading.Barrier(2)
+    found: list[bool] = []
+
+    def press() -> None:
+        start.wait(60)
+        with store.write() as tables:
+            there = tables.sales.same_touch(call, NOW - timedelta(minutes=1)) is not None
+            if not there:
+                tables.sales.add_touch(call)
+        found.append(there)
+
+    presses = [threading.Thread(target=press) for _ in range(2)]
+    for one in presses:
+        one.start()
+    for one in presses:
+        one.join(60)
+    assert sorted(found) == [False, True]
+    assert coverage(store)["northline"].by_hand == 1
+
+
+def test_a_touch_is_taken_back_with_what_it_told(store: SqlStore) -> None:
+    (ole,) = bring(store, row(2, "ole@northline.example"))
+    forward = replace(CALL, contact_id=ole, kind="forward", story_id=story(store))
+    first, second = touch(store, forward, replace(forward, note="again"))
+    with store.write() as tables:
+        assert tables.sales.take_back(first) == forward
+        assert len(tables.people.told(ole)) == 1
+        tables.sales.take_back(second)
+        assert tables.people.told(ole) == ()
+    assert coverage(store)["northline"].by_hand == 0
+    with pytest.raises(Conflict, match="already"), store.write() as tables:
+        tables.sales.take_back(first)
 
 
 def test_a_letter_is_told_by_its_copy_and_not_by_its_touch(store: SqlStore) -> None:

@@ -11,6 +11,7 @@ from pipeline.model.catalog import Cap, Newsletter, Relationship
 from pipeline.model.letters import Arithmetic, AudienceReason, EditionKind, Snippet, Verdict
 from pipeline.model.people import Candidate
 from pipeline.rules.letters.wall import may_enter, numbered, why_left_out, wording_for
+from pipeline.rules.people.standing import why_suppressed
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +115,7 @@ def _no_basis(candidate: Candidate, terms: Terms) -> str | None:
 
 def _suppressed(candidate: Candidate, terms: Terms) -> str | None:
     found = candidate.suppression
-    if found is None:
-        return None
-    what = {
-        "left": "left", "complaint": "complained", "bounce": "the address bounced",
-        "asked": "asked us not to write", "imported": "on a list of those who left",
-        "erased": "erased",
-    }[found.reason]  # fmt: skip
-    return f"{what} on {found.at:%Y-%m-%d}"
+    return None if found is None else why_suppressed(found)
 
 
 def _not_subscribed(candidate: Candidate, terms: Terms) -> str | None:

@@ -25,7 +25,7 @@ def normalise(address: str) -> str:
     Raises: BadInput with one plain reason, without the address
     Source: RFC 5321 §4.5.3.1 (lengths), RFC 5322 §3.4.1 (dot-atom), RFC 5891 (IDNA)
     """
-    if any(unicodedata.category(letter) in _UNSEEN for letter in address):
+    if " " in address or not address.isprintable():  # Unicode's separators, control, format …
         raise BadInput("The address holds a space, a line break or another unseen character.")
     raw_local, at, raw_domain = unicodedata.normalize("NFC", address).rpartition("@")
     if not at:
@@ -53,7 +53,3 @@ def domain_of(raw_domain: str) -> str:
     if len(labels) < 2 or labels[-1] == "" or labels[-1].isdigit():
         raise BadInput("The part after the @ is no full domain name.")
     return domain
-
-
-#: Unicode categories of what cannot be seen: separators, control, format, unassigned, own use.
-_UNSEEN = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Cn", "Co", "Cs"})

@@ -37,6 +37,11 @@ class Intake:
     block: bool = False  #: write a suppression for every newsletter
     without_basis: bool = False
 
+    @property
+    def writes(self) -> bool:
+        """Whether it changes anything of a contact that we know."""
+        return bool(self.values or self.basis or self.external or self.block)
+
 
 def decide_row(row: ImportRow, known: Known | None, *, is_out: bool, is_blocked: bool) -> Intake:
     """What one row of an import does.
