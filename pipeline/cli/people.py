@@ -46,7 +46,7 @@ class Typed(click.DateTime):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            self.fail(f"{value!r} is none; write it as {self._shown}.", param, ctx)
+            self.fail(f"“{value}” is none; write it as {self._shown}.", param, ctx)
 
 
 DAY = Typed("%Y-%m-%d", "2027-03-31")

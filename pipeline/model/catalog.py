@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
+from difflib import get_close_matches
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NoReturn
 
-from pipeline.errors import Mistake
+from pipeline.errors import Mistake, NotFound
 
 Relationship = Literal["prospect", "customer"]
 SourceKind = Literal["feed", "page"]
@@ -16,6 +18,9 @@ Cadence = Literal["weekly", "monthly", "quarterly"]
 HolidayPolicy = Literal["skip", "before", "after"]
 LatePolicy = Literal["send", "skip"]
 Fallback = Literal["headlines", "skip"]
+
+#: So many keys are named where one was asked for that is not there.
+SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +228,30 @@ class Catalog:
     def constellation(self, key: str) -> Constellation | None:
         return next((c for c in self.constellations if c.key == key), None)
 
+    def find_constellation(self, key: str) -> Constellation:
+        """By key.
+
+        Raises: NotFound with the nearest key
+        """
+        keys = [c.key for c in self.constellations]
+        return self.constellation(key) or _missing("constellation", key, keys)
+
+    def find_newsletter(self, key: str) -> Newsletter:
+        """By key.
+
+        Raises: NotFound with the nearest key
+        """
+        keys = [n.key for c in self.constellations for n in c.newsletters]
+        return self.newsletter(key) or _missing("newsletter", key, keys)
+
+    def find_source(self, key: str) -> Source:
+        """By key.
+
+        Raises: NotFound with the nearest key
+        """
+        found = next((s for s in self.sources if s.key == key), None)
+        return found or _missing("source", key, [s.key for s in self.sources])
+
     def newsletter(self, key: str) -> Newsletter | None:
         return next((n for c in self.constellations for n in c.newsletters if n.key == key), None)
 
@@ -239,3 +268,10 @@ class Catalog:
     def owner_of(self, constellation: Constellation, account: Account) -> str:
         """Staff key of who sells to this account."""
         return account.owner or constellation.expert
+
+
+def _missing(what: str, key: str, keys: Sequence[str]) -> NoReturn:
+    near = get_close_matches(key, keys, n=1)
+    some = ", ".join(keys[:SHOWN]) + (f" and {len(keys) - SHOWN} more" if keys[SHOWN:] else "")
+    hint = f"Did you mean {near[0]}?" if near else f"There are: {some or 'none yet'}."
+    raise NotFound(f"There is no {what} “{key}”.", hint)

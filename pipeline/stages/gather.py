@@ -7,11 +7,9 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Any
 
-from pipeline.errors import NotFound
-from pipeline.model.catalog import Source
+from pipeline.model.catalog import Catalog, Source
 from pipeline.model.news import (
     Answer,
     Fetched,
@@ -71,7 +69,7 @@ def gather(ports: Ports, *, only: Sequence[str] = (), force: bool = False) -> Ga
             but none that asked to be left alone (Retry-After) or is gone (410)
     Raises: NotFound for an unknown key; Down when the store is away
     """
-    wanted = _wanted(ports.catalog.sources, only)
+    wanted = _wanted(ports.catalog, only)
     with ports.store.read() as tables:
         states = {state.key: state for state in tables.news.sources()}
     now = ports.clock.now()
@@ -96,14 +94,9 @@ def gather(ports: Ports, *, only: Sequence[str] = (), force: bool = False) -> Ga
     )
 
 
-def _wanted(sources: Sequence[Source], only: Sequence[str]) -> list[Source]:
-    keys = {source.key for source in sources}
-    for key in only:
-        if key not in keys:
-            close = get_close_matches(key, keys, n=1)
-            hint = f'Did you mean "{close[0]}"?' if close else "feeds.yaml lists the sources."
-            raise NotFound(f'There is no source "{key}".', hint)
-    return [source for source in sources if not only or source.key in only]
+def _wanted(catalog: Catalog, only: Sequence[str]) -> list[Source]:
+    named = {catalog.find_source(key).key for key in only}
+    return [source for source in catalog.sources if not only or source.key in named]
 
 
 def _not_asked(source: Source, state: SourceState | None) -> SourceOutcome:

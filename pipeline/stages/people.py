@@ -217,10 +217,8 @@ def suppress(ports: Ports, ref: str, *, scope: str = EVERYWHERE, detail: str = "
     Shape:  scope is a newsletter's key, or EVERYWHERE
     Raises: NotFound
     """
-    if scope != EVERYWHERE and ports.catalog.newsletter(scope) is None:
-        raise NotFound(
-            f"There is no newsletter {scope}.", "Leave it out to end every letter to them."
-        )
+    if scope != EVERYWHERE:
+        ports.catalog.find_newsletter(scope)
     with ports.store.write() as tables:
         contact = tables.people.find(ref)
         before = _standing(ports, tables, contact)

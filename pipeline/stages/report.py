@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
-from difflib import get_close_matches
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from pipeline.errors import NotFound
 from pipeline.model.catalog import Constellation
 from pipeline.model.sales import Coverage
 from pipeline.ports import Ports
@@ -59,15 +57,7 @@ def buyers_per_month(constellation: Constellation) -> Fraction:
 def _chosen(ports: Ports, key: str) -> tuple[Constellation, ...]:
     if not key:
         return ports.catalog.constellations
-    found = ports.catalog.constellation(key)
-    if found is not None:
-        return (found,)
-    keys = [constellation.key for constellation in ports.catalog.constellations]
-    near = get_close_matches(key, keys, n=1)
-    raise NotFound(
-        f"There is no constellation {key}.",
-        f"Did you mean {near[0]}?" if near else f"There are: {', '.join(keys) or 'none yet'}.",
-    )
+    return (ports.catalog.find_constellation(key),)
 
 
 def _month(

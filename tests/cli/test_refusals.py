@@ -15,7 +15,7 @@ SOMEBODY = "ingrid.saether@tarnholm.example"
 NO_ISSUE = ("There is no issue “nosuch/1”", "newsletter/number")
 NO_STORY = ("There is no story whose id begins with “zzzz”", "asterism stories")
 NO_CONTACT = ("There is no contact", "asterism people import FILE")
-NO_CONSTELLATION = ("There is no constellation", "There are: power-tools")
+NO_CONSTELLATION = ("There is no constellation “nosuch”", "There are: power-tools")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ REFUSALS = (
     Refusal("init .", 4, ("already holds", "firm.yaml", "nothing was changed")),
     Refusal("check --jsno", 2, ("No such option", "--json")),
     Refusal("schema extra", 2, ("unexpected extra argument", "asterism schema --help")),
-    Refusal("gather shelf-reprot", 3, ("shelf-reprot", 'Did you mean "shelf-report"')),
+    Refusal("gather shelf-reprot", 3, ("“shelf-reprot”", "Did you mean shelf-report?")),
     Refusal("stories power-tolls", 3, ("power-tolls", "Did you mean power-tools")),
     Refusal("stories --limit 0", 2, ("--limit", "x>=1")),
     Refusal("stories --limit many", 2, ("--limit", "'many' is not a valid integer")),

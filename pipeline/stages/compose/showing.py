@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipeline.errors import BadInput, Conflict, NotFound
+from pipeline.errors import BadInput, Conflict
 from pipeline.model.letters import Arithmetic, Finding, Issue, Snippet, Verdict
 from pipeline.model.log import Operation
 from pipeline.ports import Ports, Tables
@@ -58,9 +58,8 @@ def list_issues(ports: Ports, newsletter_key: str = "") -> Sequence[Issue]:
     """
     with ports.store.read() as tables:
         issues = tables.letters.issues(newsletter_key)
-    if not issues and newsletter_key and not ports.catalog.newsletter(newsletter_key):
-        keys = ", ".join(n.key for c in ports.catalog.constellations for n in c.newsletters)
-        raise NotFound(f"There is no newsletter “{newsletter_key}”.", f"There are: {keys}.")
+    if not issues and newsletter_key:
+        ports.catalog.find_newsletter(newsletter_key)
     return issues
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import Any
 
-from pipeline.errors import Conflict, NotFound
-from pipeline.model.catalog import Constellation
+from pipeline.errors import Conflict
 from pipeline.model.letters import Issue, Snippet
 from pipeline.model.log import Operation
 from pipeline.model.news import Story
@@ -28,23 +26,13 @@ State = dict[str, Any]  #: as JSON holds it: head, snippets by story, order
 # ── what is meant ────────────────────────────────────────────────────────────────────────
 
 
-def constellation_of(ports: Ports, key: str) -> Constellation:
-    found = ports.catalog.constellation(key)
-    if found is None:
-        keys = [c.key for c in ports.catalog.constellations]
-        close = get_close_matches(key, keys, n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(keys)}."
-        raise NotFound(f"There is no constellation “{key}”.", hint)
-    return found
-
-
 def open_issue(ports: Ports, tables: Tables, ref: str) -> Issue:
     """The issue, if its content may be changed by who acts.
 
     Raises: NotFound; Conflict when it is out, approved, or past its cut-off
     """
     issue = tables.letters.find_issue(ref)
-    constellation = constellation_of(ports, issue.constellation_key)
+    constellation = ports.catalog.find_constellation(issue.constellation_key)
     by_approver = ports.catalog.is_approver(ports.actor, constellation)
     locked = why_locked(issue, ports.clock.now(), by_approver=by_approver)
     if locked:

@@ -22,7 +22,6 @@ from pipeline.stages.curate.record import (
     POOL_WINDOW,
     Change,
     changed_words,
-    constellation_of,
     dropped_by,
     open_issue,
     story_of,
@@ -47,7 +46,7 @@ def pool(
 
     Raises: NotFound
     """
-    constellation = constellation_of(ports, constellation_key)
+    constellation = ports.catalog.find_constellation(constellation_key)
     with ports.store.read() as tables:
         stories = tables.stories.pool(constellation.key, ports.clock.now() - POOL_WINDOW)
     return tuple(stories[:limit])
@@ -98,7 +97,7 @@ def drop(ports: Ports, constellation_key: str, story_ref: str) -> Story:
 
     Raises: NotFound, BadInput; Conflict when it stands in an issue
     """
-    constellation = constellation_of(ports, constellation_key)
+    constellation = ports.catalog.find_constellation(constellation_key)
     with ports.store.write() as tables:
         story = story_of(tables, story_ref)
         pools = [p["constellation"] for p in tables.stories.pools_of(story.id)]
@@ -178,7 +177,7 @@ def note(
 
     Raises: NotFound, BadInput
     """
-    constellation = constellation_of(ports, constellation_key)
+    constellation = ports.catalog.find_constellation(constellation_key)
     account = _told_by(ports, learnt_from, public=public)
     wanted = (one_line(title), tidy(text), account.key if account else "", public)
     with ports.store.write() as tables:
