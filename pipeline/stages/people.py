@@ -78,9 +78,8 @@ def list_people(ports: Ports, constellation_key: str = "") -> Sequence[Listed]:
             Listed(facts.contact, stand(facts, today))
             for facts in tables.people.facts(constellation_key)
         ]
-    if not listed and constellation_key and not ports.catalog.constellation(constellation_key):
-        keys = ", ".join(c.key for c in ports.catalog.constellations)
-        raise NotFound(f"There is no constellation “{constellation_key}”.", f"There are: {keys}.")
+    if not listed and constellation_key:
+        ports.catalog.find_constellation(constellation_key)
     return listed
 
 
