@@ -37,6 +37,21 @@ def test_explain_issue_adds_up(to_read: Door) -> None:
     assert to_read.ask("explain", "issue", "under-load") == to_read.ask("explain", "issue", ISSUE)
 
 
+def test_in_short_what_comes_first_and_whole_when_asked(to_read: Door, first_story: str) -> None:
+    short = to_read("explain", "story", first_story).out.splitlines()
+    every = to_read("explain", "story", first_story, "--all").out.splitlines()
+    steps = to_read.ask("explain", "story", first_story)
+    assert short[-2] == "Told in short; add --all to see every step."
+    assert "Told to " in short[-4]
+    assert len(short) < len(every)
+    assert [step["what"] for step in steps] == [
+        line[18:] for line in every if line[18:] in {step["what"] for step in steps}
+    ]
+    assert to_read.ask("explain", "story", first_story, "--all") == steps
+    piet = to_read("explain", "contact", "piet.verhoek@nordhaken.example").out
+    assert "--all" not in piet  # there is nothing to cut
+
+
 @pytest.mark.parametrize(
     "what", [("issue", ISSUE), ("contact", "piet.verhoek@nordhaken.example"), ("story", "")]
 )

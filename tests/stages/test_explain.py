@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -7,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import NotFound
+from pipeline.model.letters import AudienceReason, Verdict
 from pipeline.model.log import Step
 from pipeline.model.people import Basis
+from pipeline.model.sales import Touch
 from pipeline.stages import curate
 from pipeline.stages.compose import approve, stop
 from pipeline.stages.deliver import deliver
 from pipeline.stages.explain import explain_contact, explain_issue, explain_story
+from pipeline.stages.explain.parts import Part, Parts, brief, first, latest, whole
 from pipeline.stages.sift import sift
 from pipeline.stores.sql import SqlStore
 from tests.builders import NOW
@@ -29,11 +33,11 @@ def scene(store: SqlStore, tmp_path: Path) -> Scene:
     return build_scene(store, tmp_path)
 
 
-def whats(steps: tuple[Step, ...]) -> list[str]:
+def whats(steps: Sequence[Step]) -> list[str]:
     return [step.what for step in steps]
 
 
-def details(steps: tuple[Step, ...]) -> dict[str, str]:
+def details(steps: Sequence[Step]) -> dict[str, str]:
     return {step.what: step.detail for step in steps}
 
 
@@ -69,7 +73,7 @@ def test_who_gave_no_name_is_told_of_by_address(scene: Scene) -> None:
     curate.keep(scene.acting("eva"), REF, story)
     scene.finish()
     send(scene)
-    said = whats(explain_story(scene.ports, story[:8]))
+    said = whats(explain_story(scene.ports, story[:8]).steps)
     assert "desk@blue-strait.example of Blue Strait, in ferry-weekly/1" in said
 
 
@@ -84,7 +88,7 @@ def test_a_story_from_its_sources_answer_to_who_was_told(scene: Scene) -> None:
     scene.finish()
     send(scene)
 
-    steps = explain_story(scene.ports, story[:8])
+    steps = explain_story(scene.ports, story[:8]).steps
 
     said = whats(steps)
     wanted = [
@@ -119,7 +123,7 @@ def test_a_story_that_nobody_wanted_says_why(scene: Scene) -> None:
     sift(scene.ports)
     with scene.store.read() as tables:
         story = tables.stories.find("https://coast-wire.example/bakery")
-    said = whats(explain_story(scene.ports, story.public_id))
+    said = whats(explain_story(scene.ports, story.public_id).steps)
     assert "Names no account that we follow" in said
     assert "Not in the pool of ferries" in said
     assert "Coast Wire answered; when exactly is no longer kept" in said
@@ -138,7 +142,7 @@ def test_what_was_dropped_kept_and_taken_back_is_told_in_order(scene: Scene) -> 
     text = curate.export(eva, REF).replace("### Our take\n", "### Our take\nWait.\n", 1)
     curate.import_file(eva, text.replace("# Pool", "# In this issue"), "week.md")
 
-    steps = explain_story(scene.ports, story)
+    steps = explain_story(scene.ports, story).steps
 
     did = [s.what for s in steps if s.what.split(" ")[0] in ("eva", "liv")]
     assert did == [
@@ -159,7 +163,7 @@ def test_a_merged_story_leads_to_what_it_became(store: SqlStore, database_url: s
     old, old_id = room.story("Two ferries")
     heir, _ = room.story(ORDER)
     room.merge(old, heir)
-    said = whats(explain_story(room.ports(), old_id))
+    said = whats(explain_story(room.ports(), old_id).steps)
     assert said[0] == f"“Two ferries” became part of “{ORDER}”"
     assert "“Two ferries” became part of it" in said
 
@@ -167,10 +171,11 @@ def test_a_merged_story_leads_to_what_it_became(store: SqlStore, database_url: s
 def test_notes_say_where_they_come_from(scene: Scene) -> None:
     note = curate.note(scene.ports, "ferries", "Heard.", title="A rumour")
     assert (
-        "it enters no issue" in details(explain_story(scene.ports, note.public_id))["A field note"]
+        "it enters no issue"
+        in details(explain_story(scene.ports, note.public_id).steps)["A field note"]
     )
     curate.vouch(scene.ports, note.public_id, learnt_from="northline")
-    steps = explain_story(scene.ports, note.public_id)
+    steps = explain_story(scene.ports, note.public_id).steps
     assert details(steps)["A field note"].startswith("learnt from Northline")
     assert "liv said who told “A rumour”" in whats(steps)
 
@@ -184,7 +189,7 @@ def test_a_contact_sees_each_issue_with_its_one_reason(scene: Scene) -> None:
         tables.people.suppress(people["Cem"].id, "*", "complaint", NOW, "said so")
     send(scene)
 
-    steps = explain_contact(scene.ports, "dag@blue-strait.example")
+    steps = explain_contact(scene.ports, "dag@blue-strait.example").steps
 
     said = whats(steps)
     assert said[0] == "Dag Strand, at Blue Strait"
@@ -197,22 +202,22 @@ def test_a_contact_sees_each_issue_with_its_one_reason(scene: Scene) -> None:
     assert "Told of “Quay 1 opens an hour earlier” through ferry-weekly/1" in said
     assert "Touched by letter" in said
     assert "Paused: until 01 June 2027 by tom" in whats(
-        explain_contact(scene.ports, "bo@northline.example")
+        explain_contact(scene.ports, "bo@northline.example").steps
     )
     assert "Left out of ferry-weekly/1: paused" in whats(
-        explain_contact(scene.ports, "bo@northline.example")
+        explain_contact(scene.ports, "bo@northline.example").steps
     )
-    cem = whats(explain_contact(scene.ports, people["Cem"].public_id))
+    cem = whats(explain_contact(scene.ports, people["Cem"].public_id).steps)
     assert "Suppressed: complaint, everywhere: said so" in cem
     assert "Left out of ferry-weekly/1: suppressed" in cem
-    eli = whats(explain_contact(scene.ports, late.public_id))
+    eli = whats(explain_contact(scene.ports, late.public_id).steps)
     assert "No basis is recorded: gets no letters" in eli
     assert "Left out of ferry-weekly/1: no basis" in eli
 
 
 def test_a_contact_before_any_issue(scene: Scene) -> None:
     bring(scene.store, row(1, "ada@northline.example", basis=Basis("customer", "", NOW.date())))
-    said = whats(explain_contact(scene.ports, "ada@northline.example"))
+    said = whats(explain_contact(scene.ports, "ada@northline.example").steps)
     assert said[-1] == "No issue has been approved since they are here"
 
 
@@ -222,19 +227,19 @@ def test_an_issue_tells_its_steps_its_lint_and_its_sum(scene: Scene) -> None:
     scene.story("Quay 1 opens", score=3)
     scene.story("Quay 2 opens", score=2)
     scene.open()
-    before = whats(explain_issue(scene.ports, REF))
+    before = whats(explain_issue(scene.ports, REF).steps)
     assert before[0] == "Between Quays, number 1: draft"
     assert "Its beat is 11 March 2027: planned" in before
     assert "Missing: theme" in before
     assert "Its audience is not frozen: approval does that" in before
     scene.finish()
-    assert "Nothing is missing in its words" in whats(explain_issue(scene.ports, REF))
+    assert "Nothing is missing in its words" in whats(explain_issue(scene.ports, REF).steps)
     approve(scene.acting("liv"), REF)
     stop(scene.acting("liv"), REF, "a wrong figure")
-    assert "a wrong figure" in explain_issue(scene.ports, REF)[0].detail
+    assert "a wrong figure" in explain_issue(scene.ports, REF).steps[0].detail
     send(scene)
 
-    steps = explain_issue(scene.ports, REF)
+    steps = explain_issue(scene.ports, REF).steps
 
     said = whats(steps)
     for what in (
@@ -252,6 +257,125 @@ def test_an_issue_tells_its_steps_its_lint_and_its_sum(scene: Scene) -> None:
     assert audience.detail.splitlines() == [
         "3 prospect edition", "1 customer edition", "1 left out: no basis",
     ]  # fmt: skip
+
+
+# ── in short ─────────────────────────────────────────────────────────────────────────────
+
+
+def listed(number: int) -> list[Part]:
+    return [whole(Step(None, f"{n}")) for n in range(number)]
+
+
+def counted(rest: Parts) -> Step:
+    return Step(None, f"and {len(rest)} more")
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 4])
+def test_a_list_that_is_hardly_too_long_is_shown_whole(number: int) -> None:
+    for part in (latest(listed(number), 3, counted), first(listed(number), 3, counted)):
+        assert part.short == part.steps
+        assert whats(part.steps) == [f"{n}" for n in range(number)]
+
+
+def test_of_a_long_list_the_rest_is_a_count() -> None:
+    last, begins = latest(listed(9), 3, counted), first(listed(9), 3, counted)
+    assert whats(last.short) == ["and 6 more", "6", "7", "8"]
+    assert whats(begins.short) == ["0", "1", "2", "and 6 more"]
+    assert whats(last.steps) == whats(begins.steps) == [f"{n}" for n in range(9)]
+
+
+def test_of_a_long_detail_the_first_lines_are_shown() -> None:
+    (short,) = brief(Step(NOW, "Written", "a\nb\nc\nd"), 2).short
+    assert short == Step(NOW, "Written", "a\nb\nand 2 more")
+    three = brief(Step(NOW, "Written", "a\nb\nc"), 2)
+    assert three.short == three.steps
+
+
+def test_a_contact_of_many_letters_in_short(scene: Scene) -> None:
+    dag = scene.people()["Dag"]
+    scene.ready()
+    send(scene)
+    with scene.store.write() as tables:
+        for n in range(8):
+            call = Touch("blue-strait", dag.id, "call", NOW, "tom", note=f"Call number {n}.")
+            tables.sales.add_touch(call)
+            tables.people.pause(dag.id, date(2027, 6, 1 + n), "tom", NOW)
+            tables.people.release(dag.id, NOW)
+
+    told = explain_contact(scene.ports, "dag@blue-strait.example")
+
+    assert len([s for s in told.steps if s.what.startswith("Touched by call")]) == 8
+    said = whats(told.short)
+    assert "Touched 3 times by hand before those" in said
+    assert len([what for what in said if what.startswith("Touched by call")]) == 5
+    assert "Touched by letter" in said
+    assert "6 more have ended before" in said
+    assert "Told of “Quay 1 opens an hour earlier” through ferry-weekly/1" in said
+    (copy,) = [s for s in told.short if s.what.startswith("Copy of")]
+    assert copy.what == "Copy of ferry-weekly/1: accepted"
+    assert copy.at == scene.clock.now()
+    assert len([s for s in told.steps if s.what.startswith("Copy of")]) > 1
+
+
+def test_of_many_issues_the_earlier_ones_are_a_sum(scene: Scene) -> None:
+    dag = scene.person("Dag", "blue-strait")
+    reasons: tuple[AudienceReason, ...] = ("in", "no_basis", "paused", "paused", "paused", "paused")
+    for number, reason in enumerate(reasons, start=1):
+        scene.open()
+        issue = scene.issue(f"ferry-weekly/{number}")
+        with scene.store.write() as tables:
+            tables.letters.write_audience(issue.id, [Verdict(dag.id, reason == "in", reason)])
+        scene.at(issue.due_at + timedelta(days=3))
+
+    told = explain_contact(scene.ports, "dag@blue-strait.example")
+
+    (before,) = [s for s in told.short if s.what.endswith("issues before that")]
+    assert before.what == "3 issues before that"
+    assert before.detail.splitlines() == [
+        "1 in the audience", "1 left out: no basis", "1 left out: paused",
+    ]  # fmt: skip
+    assert whats(told.short)[-3:] == [f"Left out of ferry-weekly/{n}: paused" for n in (4, 5, 6)]
+    assert len([s for s in told.steps if "ferry-weekly/" in s.what]) == 6
+
+
+def test_a_story_that_many_were_told_in_short(scene: Scene) -> None:
+    story = told_by_two_sources(scene)
+    scene.person("Dag", "blue-strait")
+    for n in range(5):
+        scene.person(f"Reader{n}", "skagen-ruter")
+    scene.story("Quay 1 opens")
+    scene.story("Quay 2 opens")
+    scene.open()
+    curate.keep(scene.acting("eva"), REF, story)
+    scene.finish()
+    send(scene)
+
+    told = explain_story(scene.ports, story)
+
+    assert told.short[-1] == Step(
+        scene.clock.now(), "Told to 6 people at 2 accounts, in ferry-weekly/1", "6 accepted"
+    )
+    assert len([s for s in told.steps if s.what.endswith(", in ferry-weekly/1")]) == 6
+
+
+def test_an_issue_that_was_written_on_often_in_short(scene: Scene) -> None:
+    scene.people()
+    scene.ready()
+    with scene.store.read() as tables:
+        story = tables.stories.by_ids(scene.story_ids)[0].public_id
+    for n in range(9):
+        curate.edit(scene.acting("eva"), REF, story, {"take": f"We would wait {n} days."})
+    send(scene)
+
+    told = explain_issue(scene.ports, REF)
+
+    said = whats(told.short)
+    assert said.count("eva wrote on “Quay 1 opens an hour earlier”") == 5
+    assert "4 earlier steps on its words" in said
+    assert "liv opened the issue" in said
+    assert "liv approved it" in said
+    assert f"Story 1: “Quay 1 opens an hour earlier”, {story[:8]}" in said
+    assert whats(told.steps).count("eva wrote on “Quay 1 opens an hour earlier”") == 9
 
 
 def test_what_there_is_not_is_not_found(scene: Scene) -> None:

@@ -13,9 +13,17 @@ from pipeline.rules.letters.content_lock import OPEN_STATES
 from pipeline.rules.letters.curator_notes import day_in_words, moment_in_words
 from pipeline.rules.letters.lint import lint_issue
 from pipeline.rules.news.address import link_hash
+from pipeline.stages.explain.parts import Part, Parts, brief, first, joined, whole
+
+#: In short: how many steps on its words are shown, lines of each step, and minor findings.
+STEPS = 5
+LINES = 4
+MINOR = 5
+#: Steps that moved the issue as a whole; they are always shown.
+_MOVES = frozenset({"open", "approve", "stop"})
 
 
-def explain_issue(ports: Ports, ref: str) -> tuple[Step, ...]:
+def explain_issue(ports: Ports, ref: str) -> Part:
     """Its beat and times, each step that somebody took, the stories, what lint finds, the
     audience as arithmetic with each reason, and its copies by state.
 
@@ -24,15 +32,14 @@ def explain_issue(ports: Ports, ref: str) -> tuple[Step, ...]:
     with ports.store.read() as tables:
         issue = tables.letters.find_issue(ref)
         snippets = tables.snippets.of_issue(issue.id)
-        steps = [
-            *_frame(ports, tables, issue),
-            *_operations(tables, issue),
-            *_stories(snippets),
-            *_lint(ports, tables, issue, snippets),
-            *_audience(tables, issue),
-            *_deliveries(tables, issue),
-        ]
-    return tuple(steps)
+        return joined([
+            whole(*_frame(ports, tables, issue)),
+            _operations(tables, issue),
+            _stories(snippets),
+            _lint(ports, tables, issue, snippets),
+            whole(*_audience(tables, issue)),
+            whole(*_deliveries(tables, issue)),
+        ])  # fmt: skip
 
 
 def _frame(ports: Ports, tables: Tables, issue: Issue) -> Iterator[Step]:
@@ -56,11 +63,20 @@ def _frame(ports: Ports, tables: Tables, issue: Issue) -> Iterator[Step]:
     )
 
 
-def _operations(tables: Tables, issue: Issue) -> Iterator[Step]:
-    for operation in tables.reasons.operations_about(issue.public_id):
-        yield Step(
-            operation.at, in_words(operation, _title(operation)), changes_in_words(operation)
-        )
+def _operations(tables: Tables, issue: Issue) -> Part:
+    """In short every move of the issue, and of the many steps on its words the last ones."""
+    done = tables.reasons.operations_about(issue.public_id)
+    words = [operation.id for operation in done if operation.verb not in _MOVES]
+    hidden = set(words[:-STEPS]) if len(words) > STEPS + 1 else set()
+    parts = [(operation.id in hidden, brief(_operation(operation), LINES)) for operation in done]
+    short = joined(part for is_hidden, part in parts if not is_hidden).short
+    if hidden:
+        short = (Step(None, f"{len(hidden)} earlier steps on its words"), *short)
+    return Part(joined(part for _, part in parts).steps, short)
+
+
+def _operation(operation: Operation) -> Step:
+    return Step(operation.at, in_words(operation, _title(operation)), changes_in_words(operation))
 
 
 def _title(operation: Operation) -> str:
@@ -71,37 +87,43 @@ def _title(operation: Operation) -> str:
     return title
 
 
-def _stories(snippets: Sequence[Snippet]) -> Iterator[Step]:
-    for number, snippet in enumerate(snippets, start=1):
-        section = "" if snippet.section == "main" else " (also noted)"
-        yield Step(
-            None, f"Story {number}{section}: “{snippet.title}”", f"story {snippet.story_public_id}"
-        )
+def _stories(snippets: Sequence[Snippet]) -> Part:
     if not snippets:
-        yield Step(None, "It has no stories")
+        return whole(Step(None, "It has no stories"))
+    return joined(_story(number, snippet) for number, snippet in enumerate(snippets, start=1))
 
 
-def _lint(
-    ports: Ports, tables: Tables, issue: Issue, snippets: Sequence[Snippet]
-) -> Iterator[Step]:
+def _story(number: int, snippet: Snippet) -> Part:
+    section = "" if snippet.section == "main" else " (also noted)"
+    what = f"Story {number}{section}: “{snippet.title}”"
+    step = Step(None, what, f"story {snippet.story_public_id}")
+    return Part((step,), (Step(None, f"{what}, {snippet.story_public_id[:8]}"),))
+
+
+def _lint(ports: Ports, tables: Tables, issue: Issue, snippets: Sequence[Snippet]) -> Part:
+    """In short all that holds the issue up, and some of what is worth a look."""
     if issue.state not in OPEN_STATES:
-        return
+        return whole()
     constellation = ports.catalog.constellation(issue.constellation_key)
     newsletter = ports.catalog.newsletter(issue.newsletter_key)
     if constellation is None or newsletter is None:
-        yield Step(None, "Its newsletter stands in no file any more, so it cannot be checked")
-        return
+        said = "Its newsletter stands in no file any more, so it cannot be checked"
+        return whole(Step(None, said))
     used = tables.letters.used_links(newsletter.key, issue.id)
     reused = {s.url: used[link_hash(s.url)] for s in snippets if link_hash(s.url) in used}
     findings = lint_issue(
         issue, snippets, newsletter, ports.catalog.firm,
         accounts=constellation.accounts, reused=reused, needs_https=False,
     )  # fmt: skip
-    for finding in findings:
-        holds = "Missing" if finding.blocks else "Worth a look"
-        yield Step(None, f"{holds}: {finding.where}", finding.what)
     if not findings:
-        yield Step(None, "Nothing is missing in its words")
+        return whole(Step(None, "Nothing is missing in its words"))
+    missing = [Step(None, f"Missing: {f.where}", f.what) for f in findings if f.blocks]
+    minor = [Step(None, f"Worth a look: {f.where}", f.what) for f in findings if not f.blocks]
+    return joined([whole(*missing), first([whole(step) for step in minor], MINOR, _worth)])
+
+
+def _worth(rest: Parts) -> Step:
+    return Step(None, f"{len(rest)} more worth a look")
 
 
 def _audience(tables: Tables, issue: Issue) -> Iterator[Step]:
