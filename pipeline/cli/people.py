@@ -133,7 +133,10 @@ def _show_rows(heading: str, rows: Sequence[RowProblem], file: Path) -> None:
 @json_option
 @pass_session
 def list_(session: Session, constellation: str, json_out: bool) -> None:
-    """List contacts, by account, and how each stands: in, paused, held, suppressed, no basis."""
+    """List contacts, by account, and how each stands.
+
+    In, paused, held, suppressed, or without a basis.
+    """
     from pipeline.stages.people import list_people
 
     with session.ports() as ports:
