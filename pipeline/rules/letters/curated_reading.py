@@ -132,6 +132,17 @@ class _Reader:
 
     def finish(self) -> Parsed:
         head = self._head or _Open(None, "", 1)
+        marked = [one for one in (head, *self._blocks) if one.handle or one.odd_handle]
+        if not marked and len(self._mistakes) > 1:
+            self._mistakes.clear()  # another kind of file: its every line would be one more
+            self._wrong(
+                head.line,
+                "there is no `[issue: …]` and no `[story: …]` line: is this a file that "
+                "`asterism curate export` wrote?",
+            )
+            return Parsed(
+                CuratedFile("", head.title, {}, (), line=head.line), tuple(self._mistakes)
+            )
         if not (head.handle or head.odd_handle):
             self._wrong(
                 head.line,

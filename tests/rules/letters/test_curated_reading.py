@@ -130,6 +130,14 @@ def test_a_story_above_everything_is_refused() -> None:
     assert "before the first `# ` heading" in str(refused.value)
 
 
+def test_another_kind_of_file_is_told_once() -> None:
+    """A file of YAML has a comment in every other line; none of them is a mistake of its own."""
+    with pytest.raises(BadInput) as refused:
+        parse("# a comment\n#\nname: Quay & Tide\n# another\ncontact: desk@quaytide.example\n")
+    (mistake,) = refused.value.mistakes
+    assert "is this a file that `asterism curate export` wrote?" in mistake.what
+
+
 def test_prose_that_only_resembles_a_label_is_prose() -> None:
     prose = "In fact: no.\nThree things follow:\n\n- fact\n- the take: theirs\nfor the yard itself"
     file = parse(HEAD + STORY + "### Our take\n" + prose)
