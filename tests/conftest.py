@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 
 from pipeline.stores.migrate import migrate
 from pipeline.stores.schema import metadata
@@ -19,6 +20,13 @@ POSTGRES = os.environ.get(
     "ASTERISM_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 )
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
+
+# a run tells of the change that it tests: the same examples each time, however busy the machine;
+# `pytest --hypothesis-profile=search` looks at new ones
+UNTIMED = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", UNTIMED)
+settings.register_profile("same", UNTIMED, derandomize=True, database=None)
+settings.load_profile("same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -358,7 +358,8 @@ def catalogs(draw: st.DrawFn) -> Catalog:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(catalogs())
 def test_from_any_state_the_rows_come_to_say_what_the_files_say(
