@@ -80,6 +80,6 @@ def test_normalising_again_changes_nothing_and_lets_nothing_through(raw: str) ->
     assert len(once.encode()) <= 254
 
 
-@given(st.from_regex(r"[a-z0-9]+([.+-][a-z0-9]+)?@[a-z]{2,9}\.example", fullmatch=True))
+@given(st.from_regex(r"[a-z0-9]{1,31}([.+-][a-z0-9]{1,32})?@[a-z]{2,9}\.example", fullmatch=True))
 def test_case_never_tells_two_people_apart(address: str) -> None:
     assert normalise(address.upper()) == normalise(address.title()) == normalise(address) == address
