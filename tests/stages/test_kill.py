@@ -18,9 +18,10 @@ import sqlalchemy as sa
 from pipeline.stores import schema
 from pipeline.stores.sql import SqlStore
 from tests.ledger_scene import Scene, address, build_scene, connection
+from tests.stages.delivering import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120
+CHUNK = 40
 
 
 class Runs:
@@ -32,10 +33,10 @@ class Runs:
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def begin(self) -> int:
-        """Start one; its process id."""
+    def begin(self, most: int = sys.maxsize) -> int:
+        """Start one, which stands still when it finds so many copies; its process id."""
         assert self._nursery.stdin is not None
-        self._nursery.stdin.write("go\n")
+        self._nursery.stdin.write(f"{most}\n")
         self._nursery.stdin.flush()
         return self._line()
 
@@ -94,9 +95,10 @@ def kill_often(runs: Runs, scene: Scene, folder: Path, kills: int) -> None:
     contacts = len(scene.contact_ids)
     left: Counter[str] = Counter()
     for number in range(kills):
-        # spread over the whole run, and inside a chunk as well as at its edges
-        threshold = 1 + (contacts - 40) * number // kills + chance.randrange(20)
-        process = runs.begin()
+        # spread over the whole run, and inside a chunk as well as at its edges; a run that
+        # we are late to kill stands still within two chunks, before it is through
+        threshold = 1 + (contacts - 3 * CHUNK) * number // kills + chance.randrange(CHUNK // 2)
+        process = runs.begin(threshold + CHUNK)
         wait_for(folder, threshold)
         time.sleep(chance.random() / 50)
         os.kill(process, signal.SIGKILL)
@@ -114,7 +116,7 @@ def test_killed_and_started_again(database_url: str, store: SqlStore, tmp_path: 
     contacts, kills = (1000, 20) if database_url.startswith("sqlite") else (300, 5)
     scene = build_scene(store, contacts=contacts)
     scene.plan()
-    runs = Runs(database_url, tmp_path / "mail", chunk=40)
+    runs = Runs(database_url, tmp_path / "mail", chunk=CHUNK)
     try:
         kill_often(runs, scene, tmp_path / "mail", kills)
         runs.begin()
