@@ -66,7 +66,7 @@ class World:
         self.ending = threading.Event()
         self._now: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self.threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, 0), family=family, backlog=256)
@@ -86,7 +86,7 @@ class World:
             for connection in self._open:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
+        for thread in self.threads:
             thread.join(10)
 
     def url(self, path: str = "/", host: str = "") -> str:
@@ -108,7 +108,7 @@ class World:
 
     def _start(self, target: Callable[..., None], *args: object) -> threading.Thread:
         thread = threading.Thread(target=target, args=args, daemon=True)
-        self._threads.append(thread)
+        self.threads.append(thread)
         thread.start()
         return thread
 

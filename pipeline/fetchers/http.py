@@ -74,8 +74,8 @@ class HttpFetcher:
         if not requests:
             return
         crowd = _Crowd(_Client(self._user_agent, self._guard, self._limits), requests)
-        crowd.start()
         try:
+            crowd.start()
             yield from crowd.answers()
         finally:
             crowd.stop()
@@ -97,7 +97,6 @@ class _Crowd:
 
     def start(self) -> None:
         self._thread.start()
-        self._begun.wait()
 
     def answers(self) -> Iterator[tuple[Request, Answer]]:
         while (got := self._out.get()) is not None:
@@ -107,8 +106,10 @@ class _Crowd:
             yield got
 
     def stop(self) -> None:
-        self._halt()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._begun.wait()  # whoever stops it at once may come before it can be halted
+            self._halt()
+            self._thread.join()
 
     def _run(self) -> None:
         try:
