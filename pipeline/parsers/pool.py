@@ -30,7 +30,7 @@ try:
 except ImportError:  # not on Windows; the limit of time still holds there
     resource = None  # type: ignore[assignment]
 
-_START_S = 15.0  #: to start Python and load the parsers, on a busy machine
+_START_S = 60.0  #: to start Python and load the parsers, on a machine as busy as they get
 _SETTINGS_PASSED_ON = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "TMPDIR")
 _TOO_COSTLY = ParseFailed(
     "too_costly", "The source is too large or too tangled to be read; it was given up."
@@ -65,12 +65,14 @@ class Worker:
             "selectors": asdict(selectors) if selectors else None,
             "cpu_s": self._cpu_s,
         }
+        answer = None
         with self._lock:
-            answer = self._talk(self._running(), json.dumps(job).encode())
-            if answer is None:
-                self.close()
-                return _TOO_COSTLY
-        return _read_result(answer)
+            try:
+                answer = self._talk(self._running(), json.dumps(job).encode())
+            finally:
+                if answer is None:  # it died, or we were interrupted: its answer would come late
+                    self.close()
+        return _TOO_COSTLY if answer is None else _read_result(answer)
 
     def close(self) -> None:
         """End the process; the next body starts another."""
