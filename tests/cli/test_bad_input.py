@@ -320,8 +320,12 @@ def test_an_address_with_a_line_break(made: Door) -> None:
 
 
 def no_room(kilobytes: int) -> tuple[str, ...]:
-    """Files may grow no further than this: for the program, a disk that is full."""
-    return ("sh", "-c", 'ulimit -f "$0" && exec "$@"', str(kilobytes * 2))
+    """Files may grow no further than this: for the program, a disk that is full.
+
+    Python must keep no bytecode meanwhile: it would be cut off, and break whatever runs next.
+    """
+    limited = 'export PYTHONDONTWRITEBYTECODE=1; ulimit -f "$0" && exec "$@"'
+    return ("sh", "-c", limited, str(kilobytes * 2))
 
 
 def copies(door: Door) -> dict[str, int]:
