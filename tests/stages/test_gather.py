@@ -46,7 +46,7 @@ def rss(*names: str) -> str:
 
 
 def asking(**limits: Any) -> HttpFetcher:
-    quick = Limits(**{"spacing_s": 0.0, "read_timeout_s": 2.0, **limits})
+    quick = Limits(**{"spacing_s": 0.0, **limits})
     return HttpFetcher(AGENT, allow_networks=LOOPBACK, allow_ports=(0,), limits=quick)
 
 
@@ -63,6 +63,7 @@ class Scene:
         self.clock = StandingClock()
         self.catalog: Catalog = replace(CATALOG, sources=())
         self.seen: list[tuple[int, int, str]] = []
+        self.limits: dict[str, Any] = {}
 
     def follow(self, *sources: Source) -> None:
         digest = f"{self.catalog.digest}+"
@@ -72,7 +73,7 @@ class Scene:
     def ports(self) -> Ports:
         return replace(
             ports_of(self.store, self.catalog, clock=self.clock),
-            fetcher=asking(),
+            fetcher=asking(**self.limits),
             parser=LocalParser(),
             progress=lambda done, total, what: self.seen.append((done, total, what)),
         )
@@ -332,7 +333,8 @@ def test_a_permanent_move_is_followed_at_its_third_sighting(scene: Scene, world:
 
 
 def test_one_failing_source_never_blocks_the_rest(scene: Scene, world: World) -> None:
-    world.routes["/silent"] = lambda call: call.linger(20)
+    world.routes["/silent"] = lambda call: call.linger(60)
+    scene.limits["read_timeout_s"] = 2.0
     world.routes["/broken"] = lambda call: call.send(b"HTTP/1.1 nonsense\r\n\r\n")
     keys = ["silent", "broken", "missing", "wire"]
     world.says("/wire", rss("a"))
