@@ -86,6 +86,7 @@ def serving(
     thread.start()
     try:
         while not server.started:
+            assert thread.is_alive(), "the server ended before it had begun"
             time.sleep(0.005)
         yield Site(listening.getsockname()[1], clock)
     finally:
