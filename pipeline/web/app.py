@@ -24,6 +24,8 @@ from pipeline.web.pages import trouble
 from pipeline.web.patience import Patience, config_of
 from pipeline.web.words import Voice, voice_of
 
+log = logging.getLogger("asterism.web")
+
 PATIENCE = Patience()
 MAX_PORT = 65_535
 
@@ -107,6 +109,8 @@ def _troubles(voice: Voice) -> Mapping[Any, Callable[[Request, Exception], Respo
     def ours(request: Request, error: Exception) -> Response:
         """What a stage could not do; its message is for those who run this, not for readers."""
         assert isinstance(error, AsterismError)  # noqa: S101
+        if error.http_status >= 500:
+            log.error("a page could not be shown: %s", type(error).__name__)
         return trouble(request, error.http_status, voice)
 
     def broken(request: Request, error: Exception) -> Response:

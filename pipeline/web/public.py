@@ -38,8 +38,7 @@ def routes(ports: Ports, voice: Voice, *, body_s: float) -> list[Route]:
     """Everything that may be reached from anywhere. Only POST changes anything."""
     return [
         Route("/issues/{public_id}", _issue(ports), methods=["GET"]),
-        Route("/leave/{token}", _look(ports, voice), methods=["GET"]),
-        Route("/leave/{token}", _leave(ports, voice, body_s), methods=["POST"]),
+        Route("/leave/{token}", _leaving(ports, voice, body_s), methods=["GET", "POST"]),
         Route("/healthz", _health(ports), methods=["GET"]),
         *_static(ports),
     ]
@@ -63,6 +62,16 @@ def _issue(ports: Ports) -> Endpoint:
         return HTMLResponse(found.html, headers={"Cache-Control": "public, max-age=300"})
 
     return show
+
+
+def _leaving(ports: Ports, voice: Voice, body_s: float) -> Endpoint:
+    """One route, so that whoever asks with another method is told of both."""
+    look, leave = _look(ports, voice), _leave(ports, voice, body_s)
+
+    async def either(request: Request) -> Response:
+        return await (leave if request.method == "POST" else look)(request)
+
+    return either
 
 
 def _look(ports: Ports, voice: Voice) -> Endpoint:
@@ -140,7 +149,7 @@ async def _fields(request: Request, body_s: float) -> Mapping[str, str]:
         async with asyncio.timeout(body_s):
             body = await _body(request)
     except TimeoutError:
-        raise HTTPException(408) from None
+        raise _cut_off(408) from None
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return await _multipart(request, body)
@@ -152,15 +161,23 @@ async def _fields(request: Request, body_s: float) -> Mapping[str, str]:
 
 
 async def _body(request: Request) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+        raise _cut_off(413)
     body = b""
     try:
         async for part in request.stream():
             body += part
             if len(body) > MAX_BODY_BYTES:
-                raise HTTPException(413)
+                raise _cut_off(413)
     except ClientDisconnect:
         return b""
     return body
+
+
+def _cut_off(status: int) -> HTTPException:
+    """What else they send is not waited for."""
+    return HTTPException(status, headers={"Connection": "close"})
 
 
 async def _multipart(request: Request, body: bytes) -> Mapping[str, str]:

@@ -280,6 +280,9 @@ def test_a_mail_programs_one_click_works_at_once(scene: Scene, body: str, kind: 
         ('{"scope": "this"}', "application/json"),
         ("--x\r\nbroken", "multipart/form-data; boundary=b0und"),
         ("anything", "multipart/form-data"),
+        (multipart("scope", "this")[0], "multipart/form-data; boundary=other"),
+        (multipart("scope", "this")[0][:-30], "multipart/form-data; boundary=b0und; charset=xyz"),
+        (b"--b0und\r\n" + b"X: y\r\n" * 2000, "multipart/form-data; boundary=b0und"),
         multipart("else", "One-Click"),
         ("&".join(f"f{n}=1" for n in range(100)) + "&scope=this", FORM),
     ],
@@ -353,6 +356,14 @@ def test_a_huge_body_is_refused_early(scene: Scene, site: Site) -> None:
     assert suppressed(scene) == set()
 
 
+def test_a_body_said_to_be_huge_is_not_waited_for(scene: Scene, site: Site) -> None:
+    head = f"POST {leave_path(scene)} HTTP/1.1\r\nHost: x\r\nContent-Length: {10**15}\r\n"
+    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw:
+        raw.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        answer = read_all(raw)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_body_without_an_end_is_cut_off(scene: Scene, site: Site) -> None:
     with socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw:
         head = f"POST {leave_path(scene)} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked"
@@ -407,7 +418,7 @@ def test_a_body_that_does_not_come_is_told_so(scene: Scene) -> None:
         socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw,
     ):
         head = f"POST {leave_path(scene)} HTTP/1.1\r\nHost: x\r\nContent-Length: 40"
-        raw.sendall(f"{head}\r\nConnection: close\r\n\r\nscope=this".encode())
+        raw.sendall(f"{head}\r\n\r\nscope=this".encode())
         answer = read_all(raw)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"nothing was changed" in answer
@@ -456,6 +467,51 @@ def test_nothing_else_is_here(scene: Scene, site: Site) -> None:
             assert "Quay &amp; Tide" in answer.body
             assert "location" not in answer.headers
     assert suppressed(scene) == set()
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get")
+READ, WRITE = {"GET", "HEAD"}, {"GET", "HEAD", "POST"}
+
+
+def test_every_page_answers_its_own_methods_only(scene: Scene, site: Site) -> None:
+    pages = {
+        leave_path(scene): WRITE, f"/issues/{scene.issue.public_id}": READ, "/healthz": READ,
+        "/static/public.css": READ, "/static/brand.css": READ, "/static/mark.svg": READ,
+    }  # fmt: skip
+    for path, allowed in pages.items():
+        for method in METHODS:
+            answer = site.ask(method, path)
+            assert answer.status == (200 if method in allowed else 405), (method, path)
+            if answer.status == 405:
+                assert set(answer.headers["allow"].split(", ")) == allowed
+            if method == "HEAD":
+                assert answer.body == ""
+                assert answer.headers["content-length"] == site.get(path).headers["content-length"]
+
+
+STRANGE_TARGETS = (
+    b"*", b"x", b"http://evil.example/", b"http://evil.example/healthz", b"//evil.example/healthz",
+    b"/%", b"/%00", b"/%ff%fe", b"/leave/%ff", b"/leave/%0d%0aSet-Cookie:%20a=b", b"/issues/%0a",
+    b"/static/..%5capp.py", b"/static/%252e%252e/app.py", b"/healthz;x", b"/healthz%20", b"/?/../",
+    b"/leave/../healthz", b"/./healthz", b"/#/healthz", b"/\\healthz",
+)  # fmt: skip
+
+
+def test_a_strange_target_finds_nothing_and_breaks_nothing(
+    scene: Scene, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    for target in STRANGE_TARGETS:
+        for method in (b"GET", b"OPTIONS"):
+            with socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw:
+                raw.sendall(method + b" " + target + b" HTTP/1.1\r\nHost: x\r\n")
+                raw.sendall(b"Connection: close\r\n\r\n")
+                answer = read_all(raw)
+            status = answer.split(b" ")[1]
+            looks = method == b"GET" and target.startswith(b"/leave/%")  # a wrong link
+            assert status == b"200" if looks else status in (b"400", b"404", b"405"), target
+            assert b"set-cookie" not in answer.lower()
+            assert b"evil" not in answer
+    assert "failed" not in caplog.text
 
 
 def assert_guarded(answer: Answer) -> None:
@@ -575,6 +631,7 @@ def test_a_failure_is_told_plainly_and_betrays_nothing(
     assert answer.status == status
     assert words in answer.body
     assert_guarded(answer)
+    assert f": {type(error).__name__}" in caplog.text  # who runs this is told what kind it was
     token = TOKENS.make("leave", scene.row(0).public_id)
     for text in (answer.body, caplog.text):
         for secret in ("ingrid", "internal", "SELECT", token):
