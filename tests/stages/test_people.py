@@ -139,7 +139,8 @@ def blocked(store: SqlStore) -> set[tuple[str, ...]]:
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(ROWS, min_size=1, max_size=3))
 def test_a_dry_run_equals_the_import_and_a_second_import_changes_nothing(
