@@ -548,8 +548,13 @@ class SnippetsTable(Protocol):
 
     def reorder(self, issue_id: int, story_ids: Sequence[int]) -> None: ...
 
-    def vouch(self, story_id: int, learnt_from: str, *, is_public: bool) -> None:
-        """Who told us a field note (an account's key), or that it is public."""
+    def vouch(
+        self, story_id: int, learnt_from: str, *, is_public: bool, revision: int | None = None
+    ) -> None:
+        """Who told us a field note (an account's key), or that it is public.
+
+        Raises: Conflict when the revision is stale
+        """
         ...
 
 

@@ -88,20 +88,32 @@ class SqlSnippets:
                     sa.update(_snippets).where(_snippets.c.id == snippet.id).values(position=number)
                 )
 
-    def vouch(self, story_id: int, learnt_from: str, *, is_public: bool) -> None:
-        """Who told us a field note (an account's key), or that it is public."""
+    def vouch(
+        self, story_id: int, learnt_from: str, *, is_public: bool, revision: int | None = None
+    ) -> None:
+        """Who told us a field note (an account's key), or that it is public.
+
+        Shape:  revision is the story's that the caller holds; None: whatever is there
+        Raises: Conflict when the revision is stale
+        """
         account_id = None
         if learnt_from:
             account_id = self._connection.execute(
                 sa.select(schema.accounts.c.id).where(schema.accounts.c.key == learnt_from)
             ).scalar_one()
-        self._connection.execute(
+        still = [] if revision is None else [_stories.c.revision == revision]
+        done = self._connection.execute(
             sa.update(_stories)
-            .where(_stories.c.id == story_id)
+            .where(_stories.c.id == story_id, *still)
             .values(
                 learnt_from_id=account_id, is_public=is_public, revision=_stories.c.revision + 1
             )
         )
+        if done.rowcount != 1:
+            raise Conflict(
+                f"The field note changed since you looked (you hold revision {revision}).",
+                "Look at what is new, and repeat your change.",
+            )
 
     # ── writing ──────────────────────────────────────────────────────────────────────────
 

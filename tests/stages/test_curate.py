@@ -229,6 +229,20 @@ def test_only_the_approver_says_that_a_confidence_is_none(room: Newsroom) -> Non
     assert (opened.learnt_from, opened.is_public) == ("", True)
 
 
+def test_a_stale_vouching_is_a_conflict_that_shows_both(room: Newsroom) -> None:
+    room.issue()
+    story = curate.note(room.ports(), "ferries", "They wait.", title="A wait")
+    for _ in range(2):  # what is so already is no change, whoever was quicker
+        curate.vouch(room.ports(), story.public_id, learnt_from="northline", revision=1)
+    with pytest.raises(Conflict) as caught:
+        curate.vouch(room.ports(), story.public_id, public=True, revision=1)
+    assert caught.value.message.splitlines() == [
+        "“A wait” changed since you looked.",
+        "  As it stands: learnt from northline",
+        "  Yours: public",
+    ]
+
+
 def test_vouching_needs_a_note_and_a_word(room: Newsroom) -> None:
     _, story = room.story("Two ferries")
     with pytest.raises(BadInput, match="is no field note"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from datetime import date
 
 import pytest
@@ -150,3 +151,43 @@ def test_vouching_says_who_told(room: Newsroom) -> None:
         tables.snippets.vouch(story, "", is_public=True)
         (snippet,) = tables.snippets.of_issue(issue.id)
     assert (snippet.learnt_from, snippet.is_public) == ("", True)
+
+
+def test_a_stale_word_on_who_told_is_a_conflict(room: Newsroom) -> None:
+    note, _ = room.story("Seen at the fair", kind="note", is_public=False)
+    with room.store.write() as tables:
+        tables.snippets.vouch(note, "northline", is_public=False, revision=1)
+        with pytest.raises(Conflict, match="you hold revision 1"):
+            tables.snippets.vouch(note, "", is_public=True, revision=1)
+        (story,) = tables.stories.by_ids([note])
+    assert (story.learnt_from, story.is_public, story.revision) == ("northline", False, 2)
+
+
+def test_of_two_words_at_once_on_who_told_one_counts(room: Newsroom) -> None:
+    """Else the second would open to everybody what the first has just put under the wall."""
+    note, _ = room.story("Seen at the fair", kind="note", is_public=False)
+    both_have_looked = threading.Barrier(2)
+    came_to: dict[str, str] = {}
+
+    def say(learnt_from: str) -> None:
+        with room.store.read() as tables:
+            (story,) = tables.stories.by_ids([note])
+        both_have_looked.wait(60)
+        try:
+            with room.store.write() as tables:
+                tables.snippets.vouch(
+                    note, learnt_from, is_public=not learnt_from, revision=story.revision
+                )
+            came_to[learnt_from] = "done"
+        except Conflict:
+            came_to[learnt_from] = "conflict"
+
+    sayers = [threading.Thread(target=say, args=(who,)) for who in ("northline", "")]
+    for sayer in sayers:
+        sayer.start()
+    for sayer in sayers:
+        sayer.join(60)
+    assert sorted(came_to.values()) == ["conflict", "done"]
+    with room.store.read() as tables:
+        (story,) = tables.stories.by_ids([note])
+    assert came_to[story.learnt_from] == "done"

@@ -168,7 +168,8 @@ class Change:
     def vouch(self, story: Story, learnt_from: str, *, public: bool) -> None:
         """Say who told a field note, or that it is public.
 
-        Raises: Conflict when it was told in confidence, and who acts is no approver
+        Raises: Conflict when it was told in confidence, and who acts is no approver; or when
+                somebody said another thing at this very moment
         """
         if story.learnt_from and learnt_from != story.learnt_from and (learnt_from or public):
             _hold_confidence(self._ports, story)
@@ -176,7 +177,9 @@ class Change:
         after = {"learnt_from": learnt_from, "public": public}
         if before != after:
             self._vouched[story.public_id] = (before, after)
-            self._tables.snippets.vouch(story.id, learnt_from, is_public=public)
+            self._tables.snippets.vouch(
+                story.id, learnt_from, is_public=public, revision=story.revision
+            )
 
     def choose(self, story: Story) -> None:
         """Remember the score that a choice was made on."""

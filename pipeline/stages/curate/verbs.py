@@ -251,10 +251,18 @@ def _mentions(ports: Ports, telling: Telling) -> tuple[Mention, ...]:
     )
 
 
-def vouch(ports: Ports, story_ref: str, *, learnt_from: str = "", public: bool = False) -> Story:
+def vouch(
+    ports: Ports,
+    story_ref: str,
+    *,
+    learnt_from: str = "",
+    public: bool = False,
+    revision: int | None = None,
+) -> Story:
     """Say afterwards who told us a field note, or that it is public; then it may enter issues.
 
-    Raises: NotFound, BadInput
+    Raises: NotFound, BadInput; Conflict when somebody said another thing after `revision`, or
+            when only the approver may say so
     """
     if not (learnt_from or public):
         raise BadInput("Who told it is missing.", _HOW_TO_VOUCH)
@@ -264,10 +272,28 @@ def vouch(ports: Ports, story_ref: str, *, learnt_from: str = "", public: bool =
         if story.kind != "note":
             raise BadInput(f"“{story.title}” is no field note.", "Only notes need this.")
         change = Change(ports, tables, "", None)
-        change.vouch(story, account.key if account else "", public=public)
+        teller = account.key if account else ""
+        if revision is not None and revision != story.revision:
+            _refuse_other_word(story, teller, public=public)
+        change.vouch(story, teller, public=public)
         change.log("vouch", f"story:{story.public_id}")
         (story,) = tables.stories.by_ids([story.id])
         return story
+
+
+def _refuse_other_word(story: Story, learnt_from: str, *, public: bool) -> None:
+    stands, wanted = (story.learnt_from, story.is_public), (learnt_from, public)
+    if stands != wanted:
+        raise Conflict(
+            f"“{story.title}” changed since you looked.\n"
+            f"  As it stands: {_told_in_words(*stands)}\n"
+            f"  Yours: {_told_in_words(*wanted)}",
+            "Look at both, then say yours again on top of the newest.",
+        )
+
+
+def _told_in_words(learnt_from: str, public: bool) -> str:
+    return f"learnt from {learnt_from}" if learnt_from else "public" if public else "nobody said"
 
 
 # ── what the verbs share ─────────────────────────────────────────────────────────────────
