@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.rules.news.address import parse
 from pipeline.web.pages import STRANGE_NAME, trouble
 from pipeline.web.words import Voice
 
@@ -60,9 +60,8 @@ class Guard:
 
 def _headers(logo: str) -> dict[str, str]:
     images = "'self'"
-    origin = urlsplit(logo)
-    if origin.scheme in ("http", "https") and origin.hostname:
-        images += f" {origin.scheme}://{origin.netloc}"
+    if picture := parse(logo):
+        images += f" {picture.scheme}://{picture.authority}"
     policy = (
         f"default-src 'none'; style-src 'self'; img-src {images}; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"

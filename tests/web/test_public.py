@@ -538,13 +538,24 @@ def test_strict_headers_everywhere(scene: Scene, site: Site) -> None:
     assert site.post(leave_path(scene), scope="this").headers["cache-control"] == "no-store"
 
 
-def test_a_logo_from_the_firms_own_site_may_show(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("logo", "images"),
+    [
+        ("https://quaytide.example/logo.svg", "'self' https://quaytide.example"),
+        ("http://quaytide.example:8080/logo.svg", "'self' http://quaytide.example:8080"),
+        ("https://fähre.example/logo.svg", "'self' https://xn--fhre-loa.example"),
+        ("https://πλοίο.example/logo.svg", "'self' https://xn--kxaxmbb.example"),
+        ("https://a.example;script-src *.example/x", "'self'"),
+        ("https://a.example;script-src/x", "'self'"),
+        ("", "'self'"),
+    ],
+)
+def test_a_logo_from_the_firms_own_site_may_show(scene: Scene, logo: str, images: str) -> None:
     clock = StandingClock(LATER)
-    brand = replace(FIRM.brand, logo="https://quaytide.example/logo.svg")
-    catalog = replace(CATALOG, firm=replace(FIRM, brand=brand))
+    catalog = replace(CATALOG, firm=replace(FIRM, brand=replace(FIRM.brand, logo=logo)))
     with serving(replace(ports(scene, clock), catalog=catalog), clock) as site:
         policy = site.get("/healthz").headers["content-security-policy"]
-    assert "img-src 'self' https://quaytide.example;" in policy
+    assert f"; img-src {images}; form-action " in policy
 
 
 def test_every_file_a_page_names_is_there(scene: Scene, site: Site) -> None:
