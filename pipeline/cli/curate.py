@@ -14,7 +14,7 @@ from pipeline.errors import BadInput, Conflict, Mistake
 
 if TYPE_CHECKING:
     from pipeline.ports import Ports
-    from pipeline.stages.curate import CurateTally
+    from pipeline.stages.curate import CurateTally, Done
 
 
 @click.group(cls=Ordered)
@@ -128,27 +128,39 @@ def keep(session: Session, issue: str, story: str, noted: bool, json_out: bool) 
 @curate.command()
 @click.argument("issue")
 @click.argument("story")
+@json_option
 @pass_session
-def remove(session: Session, issue: str, story: str) -> None:
+def remove(session: Session, issue: str, story: str, json_out: bool) -> None:
     """Take a story out of an issue; its words are kept."""
     from pipeline.stages.curate import remove as call
 
     with session.ports() as ports:
-        snippet = call(ports, issue, story)
-    say(f"“{snippet.title}” is out of {issue}; its words are kept.")
+        done = call(ports, issue, story)
+    _tell(done, f"“{done.title}” is out of {issue}; its words are kept.", json_out)
+
+
+def _tell(done: Done, words: str, json_out: bool) -> None:
+    if json_out:
+        as_json(done)
+    else:
+        say(words)
 
 
 @curate.command()
 @click.argument("constellation")
 @click.argument("story")
+@json_option
 @pass_session
-def drop(session: Session, constellation: str, story: str) -> None:
+def drop(session: Session, constellation: str, story: str, json_out: bool) -> None:
     """Take a story out of the pool; it is not offered again."""
     from pipeline.stages.curate import drop as call
 
     with session.ports() as ports:
-        dropped = call(ports, constellation, story)
-    say(f"Dropped “{dropped.title}”. To take it back: asterism curate undo")
+        done = call(ports, constellation, story)
+    said = "Dropped “{}”. To take it back: asterism curate undo"
+    _tell(
+        done, (said if done.changed else "“{}” was dropped already.").format(done.title), json_out
+    )
 
 
 @curate.command()
@@ -161,8 +173,9 @@ def drop(session: Session, constellation: str, story: str) -> None:
 @click.option("--own-wording", default=None, help="For the company the story is about.")
 @click.option("--general-wording", default=None, help="What may travel of a confidence.")
 @click.option("--sales-note", default=None, help="Between us: only in the sales edition.")
+@json_option
 @pass_session
-def write(session: Session, /, issue: str, story: str, **texts: str | None) -> None:
+def write(session: Session, /, issue: str, story: str, json_out: bool, **texts: str | None) -> None:
     """Write on a kept story; `-` reads a text from standard input."""
     from pipeline.stages.curate import edit
 
@@ -170,8 +183,9 @@ def write(session: Session, /, issue: str, story: str, **texts: str | None) -> N
     if not changes:
         raise BadInput("Nothing to write.", "Give at least one text, such as --take “…”.")
     with session.ports() as ports:
-        snippet = edit(ports, issue, story, changes)
-    say(f"Saved “{snippet.title}”.")
+        done = edit(ports, issue, story, changes)
+    said = "Saved “{}”." if done.changed else "“{}” says so already."
+    _tell(done, said.format(done.title), json_out)
 
 
 def _typed(text: str) -> str:
@@ -179,16 +193,30 @@ def _typed(text: str) -> str:
 
 
 @curate.command()
+@json_option
 @pass_session
-def undo(session: Session) -> None:
+def undo(session: Session, json_out: bool) -> None:
     """Take back your last step; again, the one before it."""
-    from pipeline.rules.deeds import in_words
+    from pipeline.rules.deeds import changes_in_words, in_words
     from pipeline.stages.curate import undo as call
 
     with session.ports() as ports:
         operation = call(ports)
         title = _title_of(ports, operation.subject)
-    say(f"Taken back: {in_words(operation, title)}, {when(operation.at)}.")
+    if not json_out:
+        say(f"Taken back: {in_words(operation, title)}, {when(operation.at)}.")
+        return
+    kind, _, public_id = operation.subject.partition(":")
+    as_json(
+        {
+            "verb": operation.verb,
+            "at": operation.at,
+            "story": public_id if kind == "story" else "",
+            "title": title,
+            "issue": operation.after.get("issue_ref", ""),
+            "changes": changes_in_words(operation).splitlines(),
+        }
+    )
 
 
 def _title_of(ports: Ports, subject: str) -> str:
@@ -250,14 +278,15 @@ def note(
 @click.argument("story")
 @click.option("--learnt-from", default="", help="The account that told us; nobody else reads it.")
 @click.option("--public", is_flag=True, help="Anybody could have seen it.")
+@json_option
 @pass_session
-def vouch(session: Session, story: str, learnt_from: str, public: bool) -> None:
+def vouch(session: Session, story: str, learnt_from: str, public: bool, json_out: bool) -> None:
     """Say who told us a field note, or that it is public."""
     from pipeline.stages.curate import vouch as call
 
     with session.ports() as ports:
-        noted = call(ports, story, learnt_from=learnt_from, public=public)
-    say(f"“{noted.title}” may now enter an issue.")
+        done = call(ports, story, learnt_from=learnt_from, public=public)
+    _tell(done, f"“{done.title}” may now enter an issue.", json_out)
 
 
 COMMANDS = (curate,)

@@ -222,8 +222,9 @@ def audience(session: Session, issue: str, only_out: bool, json_out: bool) -> No
 @click.option("--preheader", default=None, help="The line that mail programs show after it.")
 @click.option("--theme", default=None, help="This issue's headline.")
 @click.option("--opening", default=None, help="One or two short paragraphs (Markdown).")
+@json_option
 @pass_session
-def write(session: Session, /, issue: str, **texts: str | None) -> None:
+def write(session: Session, /, issue: str, json_out: bool, **texts: str | None) -> None:
     """Write an issue's head."""
     from pipeline.stages.compose import edit
 
@@ -231,8 +232,20 @@ def write(session: Session, /, issue: str, **texts: str | None) -> None:
     if not changes:
         raise BadInput("Nothing to write.", "Give at least one text, such as --subject “…”.")
     with session.ports() as ports:
-        edit(ports, issue, changes)
-    say(f"Saved the {' and '.join(changes)} of {issue}.")
+        done = edit(ports, issue, changes)
+    if json_out:
+        as_json(
+            {
+                "issue": done.issue.ref,
+                "changed": done.changed,
+                "before": done.before,
+                "after": done.after,
+            }
+        )
+    elif done.changed:
+        say(f"Saved the {' and '.join(done.after)} of {issue}.")
+    else:
+        say(f"{issue} says so already.")
 
 
 @issue.command()
@@ -340,13 +353,26 @@ def approve(session: Session, issue: str, clear: tuple[str, ...], json_out: bool
 @issue.command()
 @click.argument("issue")
 @click.option("--reason", default="", help="Why, for the others.")
+@json_option
 @pass_session
-def stop(session: Session, issue: str, reason: str) -> None:
+def stop(session: Session, issue: str, reason: str, json_out: bool) -> None:
     """Take an issue back until it is out, in one action."""
     from pipeline.stages.compose import stop as call
 
     with session.ports() as ports:
         stopped = call(ports, issue, reason)
+    if json_out:
+        as_json(
+            {
+                "issue": stopped.issue.ref,
+                "changed": True,
+                "before": {"state": stopped.was},
+                "after": {"state": stopped.issue.state, "reason": stopped.issue.reason},
+                "held_back": stopped.held_back,
+                "left_already": stopped.left_already,
+            }
+        )
+        return
     say(
         f"Stopped {stopped.issue.ref}: {count(stopped.held_back, 'copy', 'copies')} held back"
         + (f", {stopped.left_already} had gone" if stopped.left_already else "")

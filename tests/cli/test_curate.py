@@ -93,6 +93,42 @@ def test_curate_remove_takes_it_out_and_keeps_the_words(curated: Door) -> None:
     assert in_issue(curated)[story]["take"] == snippet["take"]
 
 
+def test_a_step_tells_a_machine_what_it_changed(opened: Door) -> None:
+    story, kept = next(iter(in_issue(opened).items()))
+    about = {"story": story, "title": kept["title"]}
+    write = ("--as", "maren", "curate", "write", ISSUE, story, "--take", "Ours.", "--question", "")
+    assert opened.ask(*write) == about | {
+        "issue": ISSUE, "changed": True, "before": {"take": ""}, "after": {"take": "Ours."},
+        "revision": 2,
+    }  # fmt: skip
+    same = about | {"issue": ISSUE, "changed": False, "before": {}, "after": {}, "revision": 2}
+    assert opened.ask(*write) == same
+    undone = opened.ask("--as", "maren", "curate", "undo")
+    assert undone.pop("at").startswith("2026-11-18T08:00")
+    assert undone == about | {
+        "verb": "edit", "issue": ISSUE, "changes": [f"“{kept['title']}”: Our take written"],
+    }  # fmt: skip
+    assert opened.ask("curate", "remove", ISSUE, story) == about | {
+        "issue": ISSUE, "changed": True, "before": {"section": "main"}, "after": {"section": ""},
+        "revision": 1,
+    }  # fmt: skip
+    drop = ("--as", "maren", "curate", "drop", CONSTELLATION, story)
+    assert opened.ask(*drop) == about | {
+        "issue": "", "changed": True, "before": {"dropped_by": ""},
+        "after": {"dropped_by": "maren"}, "revision": 1,
+    }  # fmt: skip
+    assert opened.ask(*drop)["changed"] is False
+    assert "was dropped already" in opened(*drop).out
+
+
+def test_vouching_tells_a_machine_what_it_changed(opened: Door) -> None:
+    note = opened.ask("curate", "note", CONSTELLATION, "--title", "Grey packs", "--text", "x")
+    vouch = ("curate", "vouch", note["public_id"], "--public")
+    said = opened.ask(*vouch)
+    assert (said["before"], said["after"]) == ({"public": False}, {"public": True})
+    assert opened.ask(*vouch)["changed"] is False
+
+
 def test_curate_remove_again_says_that_it_is_not_there(curated: Door) -> None:
     story = next(iter(in_issue(curated)))
     curated("curate", "remove", ISSUE, story)

@@ -88,6 +88,16 @@ def test_issue_write_saves_the_head(opened: Door) -> None:
     assert (head(opened)["subject"], head(opened)["theme"]) == ("A date", "Time")
 
 
+def test_issue_write_tells_a_machine_what_it_changed(opened: Door) -> None:
+    was = head(opened)["subject"]
+    write = ("issue", "write", ISSUE, "--subject", "A date")
+    assert opened.ask(*write) == {
+        "issue": ISSUE, "changed": True, "before": {"subject": was}, "after": {"subject": "A date"},
+    }  # fmt: skip
+    assert opened.ask(*write) == {"issue": ISSUE, "changed": False, "before": {}, "after": {}}
+    assert "says so already" in opened(*write).out
+
+
 def test_issue_write_again_writes_nothing(opened: Door) -> None:
     opened("issue", "write", ISSUE, "--subject", "A date")
     before = opened.state()
@@ -155,6 +165,15 @@ def test_issue_stop_takes_it_back(approved: Door) -> None:
     assert not list(approved.folder.rglob("*.eml"))
     issue = approved.ask("issue", "show", ISSUE)["issue"]
     assert (issue["state"], issue["reason"]) == ("stopped", "a name is wrong")
+
+
+def test_issue_stop_tells_a_machine_what_it_changed(approved: Door) -> None:
+    letters = approved.ask("issue", "show", ISSUE)["arithmetic"]
+    assert approved.ask("issue", "stop", ISSUE, "--reason", "a name is wrong") == {
+        "issue": ISSUE, "changed": True, "before": {"state": "scheduled"},
+        "after": {"state": "stopped", "reason": "a name is wrong"},
+        "held_back": letters["letters"] + letters["sales"], "left_already": 0,
+    }  # fmt: skip
 
 
 def test_issue_stop_again_changes_nothing(approved: Door) -> None:

@@ -190,8 +190,8 @@ def test_a_note_that_says_not_who_told_it_enters_no_issue_until_it_does(room: Ne
         curate.keep(room.ports(), WEEKLY, story.public_id)
 
     vouched = curate.vouch(room.ports(), story.public_id, public=True)
+    assert (vouched.before, vouched.after) == ({"public": False}, {"public": True})
 
-    assert curate.why_no_issue(vouched) == ""
     assert curate.keep(room.ports(), WEEKLY, story.public_id).snippet.is_public
     curate.undo(room.ports())
     curate.undo(room.ports())
@@ -226,7 +226,7 @@ def test_only_the_approver_says_that_a_confidence_is_none(room: Newsroom) -> Non
         with pytest.raises(Conflict, match="told in confidence"):
             curate.vouch(replace(room.ports(), actor="eva"), story.public_id, **other)  # type: ignore[arg-type]
     opened = curate.vouch(replace(room.ports(), actor="liv"), story.public_id, public=True)
-    assert (opened.learnt_from, opened.is_public) == ("", True)
+    assert opened.after == {"learnt_from": "", "public": True}
 
 
 def test_a_stale_vouching_is_a_conflict_that_shows_both(room: Newsroom) -> None:

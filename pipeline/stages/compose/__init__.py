@@ -5,7 +5,14 @@ from __future__ import annotations
 from pipeline.stages.compose.approving import Approved, Stopped, approve, stop
 from pipeline.stages.compose.opening import NoIssue, Opened, open_issues
 from pipeline.stages.compose.previewing import Preview, preview
-from pipeline.stages.compose.showing import IssueView, Placed, edit, list_issues, show
+from pipeline.stages.compose.showing import (
+    IssueView,
+    Placed,
+    Written,
+    edit,
+    list_issues,
+    show,
+)
 
 __all__ = [
     "Approved",
@@ -15,6 +22,7 @@ __all__ = [
     "Placed",
     "Preview",
     "Stopped",
+    "Written",
     "approve",
     "edit",
     "list_issues",

@@ -63,6 +63,7 @@ class Stopped:
     """What a stop took back."""
 
     issue: Issue
+    was: IssueState  #: before
     held_back: int  #: copies that now do not go
     left_already: int  #: copies that were gone, or on their way
 
@@ -356,4 +357,4 @@ def stop(ports: Ports, ref: str, reason: str = "") -> Stopped:
                 },
             )
         )
-        return Stopped(issue, held_back, left)
+        return Stopped(issue, before.state, held_back, left)

@@ -35,6 +35,16 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What came of writing on an issue's head."""
+
+    issue: Issue
+    changed: bool  #: False when it said so already
+    before: Mapping[str, str]  #: only what is different
+    after: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class IssueView:
     """An issue as the curator and the approver look at it."""
 
@@ -139,7 +149,9 @@ def _local(ports: Ports, issue: Issue, at: datetime) -> str:
     return f"{moment_in_words(at, zone)} ({zone})"
 
 
-def edit(ports: Ports, ref: str, changes: Mapping[str, str], revision: int | None = None) -> Issue:
+def edit(
+    ports: Ports, ref: str, changes: Mapping[str, str], revision: int | None = None
+) -> Written:
     """Write an issue's head: subject, preheader, theme, opening.
 
     Raises: NotFound; BadInput for an unknown field; Conflict when the revision is stale, the
@@ -159,10 +171,10 @@ def edit(ports: Ports, ref: str, changes: Mapping[str, str], revision: int | Non
         locked = why_locked(issue, now, by_approver=is_approver(ports, constellation))
         if locked:
             raise Conflict(*locked)
-        before = {name: getattr(issue, name) for name in new}
-        different = {name: text for name, text in new.items() if before[name] != text}
+        different = {name: text for name, text in new.items() if getattr(issue, name) != text}
+        before = {name: getattr(issue, name) for name in different}
         if not different:
-            return issue
+            return Written(issue, False, {}, {})
         edited = tables.letters.edit_issue(
             issue.id, issue.revision if revision is None else revision, different
         )
@@ -172,7 +184,7 @@ def edit(ports: Ports, ref: str, changes: Mapping[str, str], revision: int | Non
                 verb="edit",
                 subject=f"issue:{issue.public_id}",
                 at=now,
-                before={"head": {name: before[name] for name in different}},
+                before={"head": before},
                 after={
                     "head": different,
                     "issue": issue.public_id,
@@ -181,4 +193,4 @@ def edit(ports: Ports, ref: str, changes: Mapping[str, str], revision: int | Non
                 },
             )
         )
-        return edited
+        return Written(edited, True, before, different)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.stages.curate.file_in import import_file
 from pipeline.stages.curate.file_out import export
 from pipeline.stages.curate.file_plan import CurateTally
+from pipeline.stages.curate.record import Done
 from pipeline.stages.curate.undoing import undo
 from pipeline.stages.curate.verbs import (
     Kept,
@@ -20,6 +21,7 @@ from pipeline.stages.curate.verbs import (
 
 __all__ = [
     "CurateTally",
+    "Done",
     "Kept",
     "drop",
     "edit",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,35 @@ POOL_WINDOW = timedelta(days=45)
 GONE_STATES = frozenset({"missed", "cancelled"})
 
 State = dict[str, Any]  #: as JSON holds it: head, snippets by story, order
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of one step on one story."""
+
+    story: str  #: its public id
+    title: str
+    issue: str  #: ref; empty where it is about the story alone
+    changed: bool  #: False when it was so already
+    before: State  #: only what is different
+    after: State
+    revision: int  #: of the kept story that was written on, else of the story; for the next edit
+
+
+def done(
+    story: Story, title: str, issue: str, before: State, after: State, revision: int = 0
+) -> Done:
+    """Told from how it stood before and stands after."""
+    different = [name for name, now in after.items() if before[name] != now]
+    return Done(
+        story=story.public_id,
+        title=title,
+        issue=issue,
+        changed=bool(different),
+        before={name: before[name] for name in different},
+        after={name: after[name] for name in different},
+        revision=revision or story.revision,
+    )
 
 
 # ── what is meant ────────────────────────────────────────────────────────────────────────

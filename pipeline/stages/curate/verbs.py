@@ -21,7 +21,9 @@ from pipeline.stages.curate.record import (
     GONE_STATES,
     POOL_WINDOW,
     Change,
+    Done,
     changed_words,
+    done,
     dropped_by,
     open_issue,
     story_of,
@@ -78,21 +80,23 @@ def keep(ports: Ports, issue_ref: str, story_ref: str, *, section: Section = "ma
         return Kept(snippet, elsewhere(tables, story, issue))
 
 
-def remove(ports: Ports, issue_ref: str, story_ref: str) -> Snippet:
+def remove(ports: Ports, issue_ref: str, story_ref: str) -> Done:
     """Take a story out of an issue; its words are kept.
 
     Raises: NotFound, BadInput; Conflict when the issue is locked
     """
     with ports.store.write() as tables:
         issue = open_issue(ports, tables, issue_ref)
-        snippet = _snippet_of(tables, issue, story_of(tables, story_ref))
+        story = story_of(tables, story_ref)
+        snippet = _snippet_of(tables, issue, story)
         change = Change(ports, tables, issue.constellation_key, issue)
         tables.snippets.remove(snippet.id)
-        change.log("remove", f"story:{snippet.story_public_id}")
-        return snippet
+        change.log("remove", f"story:{story.public_id}")
+        was, now = {"section": snippet.section}, {"section": ""}
+        return done(story, snippet.title, issue.ref, was, now)
 
 
-def drop(ports: Ports, constellation_key: str, story_ref: str) -> Story:
+def drop(ports: Ports, constellation_key: str, story_ref: str) -> Done:
     """Take a story out of a pool: it is not offered again.
 
     Raises: NotFound, BadInput; Conflict when it stands in an issue
@@ -114,11 +118,13 @@ def drop(ports: Ports, constellation_key: str, story_ref: str) -> Story:
                     f"Take it out first: `asterism curate remove {place['issue_ref']} "
                     f"{story.public_id[:8]}`.",
                 )
-        if not dropped_by(tables, constellation.key, story.id):
+        by = dropped_by(tables, constellation.key, story.id)
+        if not by:
             change = Change(ports, tables, constellation.key, None)
             change.drop(story)
             change.log("drop", f"story:{story.public_id}")
-        return story
+        was, now = {"dropped_by": by}, {"dropped_by": by or ports.actor}
+        return done(story, story.title, "", was, now)
 
 
 def edit(
@@ -128,7 +134,7 @@ def edit(
     changes: Mapping[str, str],
     *,
     revision: int | None = None,
-) -> Snippet:
+) -> Done:
     """Write on a kept story: title, fact, take, question, own or general wording, sales note.
 
     Raises: NotFound, BadInput; Conflict when the issue is locked, or when somebody changed the
@@ -145,7 +151,8 @@ def edit(
         raise BadInput("A kept story needs a title.", "Write one, or leave the title out.")
     with ports.store.write() as tables:
         issue = open_issue(ports, tables, issue_ref)
-        snippet = _snippet_of(tables, issue, story_of(tables, story_ref))
+        story = story_of(tables, story_ref)
+        snippet = _snippet_of(tables, issue, story)
         different = changed_words(words_of(snippet), new)
         if revision is not None and revision != snippet.revision and different:
             raise Conflict(
@@ -155,8 +162,9 @@ def edit(
             )
         change = Change(ports, tables, issue.constellation_key, issue)
         edited = tables.snippets.edit(snippet.id, snippet.revision, different)
-        change.log("edit", f"story:{snippet.story_public_id}")
-        return edited
+        change.log("edit", f"story:{story.public_id}")
+        was, now = words_of(snippet), words_of(edited)
+        return done(story, edited.title, issue.ref, was, now, edited.revision)
 
 
 def note(
@@ -258,7 +266,7 @@ def vouch(
     learnt_from: str = "",
     public: bool = False,
     revision: int | None = None,
-) -> Story:
+) -> Done:
     """Say afterwards who told us a field note, or that it is public; then it may enter issues.
 
     Raises: NotFound, BadInput; Conflict when somebody said another thing after `revision`, or
@@ -277,8 +285,9 @@ def vouch(
             _refuse_other_word(story, teller, public=public)
         change.vouch(story, teller, public=public)
         change.log("vouch", f"story:{story.public_id}")
+        was = {"learnt_from": story.learnt_from, "public": story.is_public}
         (story,) = tables.stories.by_ids([story.id])
-        return story
+        return done(story, story.title, "", was, {"learnt_from": teller, "public": public})
 
 
 def _refuse_other_word(story: Story, learnt_from: str, *, public: bool) -> None:
