@@ -21,7 +21,8 @@ def commands_page(root: click.Group) -> str:
         CAUTION,
         "Before the command: `-C DIR` names the workspace, `--as WHO` says who acts. Exit codes: "
         "0 done · 2 something given is wrong · 3 there is no such thing · 4 it changed meanwhile, "
-        "or its state does not allow this · 5 the database, the disk or a transport is away.\n",
+        "or its state does not allow this · 5 the database, the disk or a transport is away · "
+        "130 stopped by Ctrl+C.\n",
     ]
     for path, command in _walk(root, "asterism"):
         lines.append(f"## `{path}`\n")

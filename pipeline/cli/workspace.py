@@ -8,6 +8,7 @@ import click
 
 from pipeline.cli.session import Session, json_option, pass_session
 from pipeline.cli.show import as_json, count, good, quiet, say, title
+from pipeline.errors import BadInput
 
 
 @click.command()
@@ -32,14 +33,20 @@ def init(directory: Path, sample: bool) -> None:
 def check(session: Session, json_out: bool) -> None:
     """Read every file and tell all mistakes at once.
 
-    Also brings the database up to date with the files and with this program.
+    Also brings the database up to date with the files and with this program. With --json, what
+    is wrong is a list of mistakes, each with its file, line and column.
     """
     from pipeline.cli.desk import show_next
     from pipeline.stages.status import status
 
-    with session.ports() as ports:
-        catalog = ports.catalog
-        state = status(ports)
+    try:
+        with session.ports() as ports:
+            catalog = ports.catalog
+            state = status(ports)
+    except BadInput as error:
+        if json_out:
+            as_json({"message": error.message, "hint": error.hint, "mistakes": error.mistakes})
+        raise
     if json_out:
         as_json(state)
         return

@@ -68,6 +68,14 @@ def test_check_says_of_the_sample_only_that_its_domain_is_invented(made: Door) -
     assert "where nobody is reached" in doubt["what"]
 
 
+def test_check_tells_a_machine_each_mistake_too(made: Door) -> None:
+    made.path("feeds.yaml").write_text("sources:\n  - key: a\n\tname: b\n", encoding="utf-8")
+    said = made("check", "--json", code=2)
+    told = json.loads(said.out)
+    assert [(m["file"], m["line"], m["column"]) for m in told["mistakes"]] == [("feeds.yaml", 3, 1)]
+    assert told["message"] in said.err, "a person who looks on reads it as well"
+
+
 def test_check_again_writes_nothing(made: Door) -> None:
     before = made.state()
     assert made("check").out == made("check").out
