@@ -204,8 +204,10 @@ class Row:
 
     def cell(self, column: Column) -> str:
         """The first cell that is not empty, on one line, as long as the store takes it."""
-        joined = (" ".join(cell.split()) for cell in self.all(column))
-        return next((cell for cell in joined if cell), "")[: _LONGEST.get(column, 300)]
+        for raw_cell in self.all(column):
+            if words := raw_cell.split():
+                return " ".join(words)[: _LONGEST.get(column, 300)]
+        return ""
 
     def header(self, column: Column) -> str:
         places = self.columns.at.get(column, ())
