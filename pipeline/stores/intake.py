@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from pipeline.errors import NotFound
 from pipeline.model.people import EVERYWHERE, Basis, ImportRow
 from pipeline.rules.letters.ledger import MOVED
 from pipeline.rules.people.intake import Intake, Known, decide_row
+from pipeline.stores.missing import not_adopted
 from pipeline.stores.schema import (
     accounts,
     bases,
@@ -92,10 +92,7 @@ class PeopleImport:
     def _check_accounts(self, chunk: Sequence[Hashed]) -> None:
         keys = {row.account_key for _, row in chunk if row.account_key}
         if unknown := sorted(keys - self._account_ids.keys()):
-            raise NotFound(
-                f"The database knows no account {unknown[0]}.",
-                "Run `asterism check`, which takes over what the files say, then import again.",
-            )
+            raise not_adopted("account", unknown[0])
 
     def _decide(self, chunk: Sequence[Hashed], in_file: set[str]) -> list[tuple[str, Intake]]:
         by_hash = self._contacts(contacts.c.address_hash.in_([hash_ for hash_, _ in chunk]))

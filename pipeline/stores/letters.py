@@ -25,6 +25,7 @@ from pipeline.model.letters import (
 )
 from pipeline.stores import schema
 from pipeline.stores.insert import insert_once
+from pipeline.stores.missing import not_adopted
 
 EDITABLE = ("subject", "preheader", "theme", "opening")
 SHORTEST_REF = 4
@@ -356,10 +357,7 @@ class SqlLetters:
             query = query.with_for_update(key_share=True)  # SQLite: the transaction is the lock
         found: int | None = self._connection.execute(query).scalar_one_or_none()
         if found is None:
-            raise NotFound(
-                f"There is no newsletter “{key}” in the database.",
-                "Look for its key in constellations/; `asterism check` takes the files over.",
-            )
+            raise not_adopted("newsletter", key)
         return found
 
     def _by_name(self, ref: str) -> Issue | None:

@@ -7,8 +7,9 @@ from datetime import date, datetime
 
 import sqlalchemy as sa
 
-from pipeline.errors import BadInput, Conflict, NotFound
+from pipeline.errors import BadInput, Conflict
 from pipeline.model.sales import MACHINE_TOUCHES, AccountCoverage, Touch
+from pipeline.stores.missing import not_adopted
 from pipeline.stores.schema import (
     accounts,
     beats,
@@ -118,7 +119,7 @@ class SqlSales:
             sa.select(accounts.c.id).where(accounts.c.key == touch.account_key)
         )
         if found is None:
-            raise NotFound(f"There is no account {touch.account_key}.")
+            raise not_adopted("account", touch.account_key)
         if touch.contact_id is not None:
             at = self._connection.scalar(
                 sa.select(contacts.c.account_id).where(contacts.c.id == touch.contact_id)

@@ -24,6 +24,7 @@ from pipeline.model.news import (
 from pipeline.rules.news.address import link_hash
 from pipeline.rules.news.group import richest_first
 from pipeline.rules.news.words import lead_of
+from pipeline.stores.missing import not_adopted
 from pipeline.stores.schema import (
     accounts,
     constellations,
@@ -344,10 +345,7 @@ class SqlStories:
         ids = {row.key: row.id for row in rows}
         for key in wanted:
             if key not in ids:
-                raise NotFound(
-                    f"The database does not know the account “{key}”.",
-                    "Run `asterism check`, which takes up what the files say.",
-                )
+                raise not_adopted("account", key)
         return ids
 
     # ── pools ────────────────────────────────────────────────────────────────────────────
@@ -483,10 +481,7 @@ class SqlStories:
             sa.select(constellations.c.id).where(constellations.c.key == key)
         ).scalar()
         if found is None:
-            raise NotFound(
-                f"The database does not know the constellation “{key}”.",
-                "Run `asterism check`, which takes up what the files say.",
-            )
+            raise not_adopted("constellation", key)
         return int(found)
 
     def _issues_of(
