@@ -288,7 +288,7 @@ class _Client:
         unpack = decoder(encoding)
         if unpack is None:
             return _failed(
-                "bad_answer", f'The server packed its answer as "{headers.shown(encoding)}", '
+                "bad_answer", f"The server packed its answer as “{headers.shown(encoding)}”, "
                 "which we did not ask for.",
             )  # fmt: skip
         limit = self._limits.max_body_bytes

@@ -132,7 +132,7 @@ def _frame(
         yield Finding("no_postal_address", "firm.yaml", "the firm has no postal address")
     if needs_https and not firm.base_url.startswith("https://"):
         yield Finding(
-            "base_not_https", "firm.yaml", f"the base address must be https: {firm.base_url!r}"
+            "base_not_https", "firm.yaml", f"the base address must be https: “{firm.base_url}”"
         )
     for left in still_example(firm):
         yield Finding("example_firm", _in_file(left.place), left.what)

@@ -52,7 +52,7 @@ def _read(soup: BeautifulSoup, url: str, selectors: Selectors) -> ParsedFeed | P
     if len(found) > MAX_ENTRIES or _is_everything(found):
         return ParseFailed(
             "too_broad",
-            f'The selector for items, "{selectors.items}", matches nearly everything on the page.',
+            f"The selector for items, “{selectors.items}”, matches nearly everything on the page.",
         )
     base = _base(soup, url)
     entries = [_entry(item, selectors, base) for item in found]
@@ -71,7 +71,7 @@ _FIELD = {"title": "raw_title", "link": "raw_url"}
 
 
 def _no_match(name: str, selector: str) -> ParseFailed:
-    shown = f'"{selector}"' if selector else "the item itself"
+    shown = f"“{selector}”" if selector else "the item itself"
     return ParseFailed(
         "no_match", f"The selector for {name}, {shown}, matched nothing; the page may have changed."
     )
@@ -91,7 +91,7 @@ def _warnings(
     if missing:
         yield f"{missing} of {len(entries)} items had no title or no link and were left out."
     if selectors.date and not any(entry.published_at for entry in entries):
-        yield f'The selector for dates, "{selectors.date}", gave no date that could be read.'
+        yield f"The selector for dates, “{selectors.date}”, gave no date that could be read."
 
 
 def _entry(item: Tag, selectors: Selectors, base: str) -> Entry:

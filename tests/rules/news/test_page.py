@@ -79,7 +79,7 @@ def test_a_time_element_is_found_without_a_selector() -> None:
 def test_dates_that_cannot_be_read_are_told() -> None:
     page = "<li><a href=/1>One</a><i>soon</i><li><a href=/2>Two</a><i>later</i>"
     parsed = read(page, Selectors("li", "a", "a", "i"))
-    assert parsed.warnings == ('The selector for dates, "i", gave no date that could be read.',)
+    assert parsed.warnings == ("The selector for dates, “i”, gave no date that could be read.",)
     assert parsed.entries[0].published_at is None
 
 
@@ -97,7 +97,7 @@ def test_dates_that_cannot_be_read_are_told() -> None:
 def test_selectors_that_match_nothing(selectors: Selectors, name: str) -> None:
     failed = refuse(PAGE, selectors)
     assert failed.reason == "no_match"
-    assert f'"{name}"' in failed.detail
+    assert f"“{name}”" in failed.detail
     assert failed.detail.endswith("matched nothing; the page may have changed.")
 
 
