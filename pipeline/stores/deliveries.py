@@ -42,8 +42,6 @@ GOING = ("scheduled", "sending")
 #: A copy in one of these has not begun to leave.
 STOPPABLE = ("planned", "deferred", "claimed")
 
-STOPPED = "stopped"  #: reason of a copy that a stop held back
-
 #: Somebody has these in hand.
 HELD = ("claimed", "attempting")
 
@@ -323,7 +321,7 @@ class SqlDeliveries:
             .where(deliveries.c.id.in_(ids), issues.c.state.in_(GOING))
         ).all()
         self._take_back(going, "planned", reason, now)
-        self._take_back(sorted({*ids} - {*going}), "withheld", STOPPED, now)
+        self._take_back(sorted({*ids} - {*going}), "withheld", ledger.STOPPED, now)
         return len(ids)
 
     def _take_back(

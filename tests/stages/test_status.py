@@ -336,3 +336,30 @@ def test_a_beat_without_an_issue_is_told_until_the_next_one_is_kept(scene: Scene
     assert "07:30: no issue was opened for it." in sentences(found)
     assert found.newsletters[0].missed is not None
     assert found.newsletters[0].missed.on.isoformat() == "2027-03-18"
+
+
+class Killed(Exception):
+    """As if the process had died."""
+
+
+def test_what_a_stop_held_back_on_its_way_is_told(scene: Scene) -> None:
+    def die(done: int, total: int, what: str) -> None:
+        if what.startswith("sending"):
+            raise Killed
+
+    scene.people()
+    scene.ready()
+    approve(scene.acting("liv"), REF)
+    scene.at(scene.issue().due_at + timedelta(minutes=1))
+    asked(scene)
+    with pytest.raises(Killed):
+        deliver(replace(scene.ports, progress=die), chunk=2)
+    stop(scene.acting("liv"), REF, "a wrong figure")
+    found = status(scene.ports)
+    told = "Between Quays 1 went out in part, and 4 copies are held back (a wrong figure)"
+    assert told in sentences(found)
+    assert commands(found) == ["asterism --as liv issue approve ferry-weekly/1"]
+
+    approve(scene.acting("liv"), REF)
+    deliver(scene.ports)
+    assert "in part" not in sentences(status(scene.ports))

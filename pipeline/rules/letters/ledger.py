@@ -32,6 +32,9 @@ OPEN: frozenset[DeliveryState] = frozenset({"planned", "claimed", "attempting", 
 #: These reached the other side, whatever became of them there.
 OUT: frozenset[DeliveryState] = frozenset({"accepted", "delivered", "bounced", "complained"})
 
+#: Why a copy is withheld that a stop held back; it goes once the issue is approved again.
+STOPPED = "stopped"
+
 #: Why a copy that was made for another account is kept back.
 MOVED = "moved to another account"
 

@@ -21,7 +21,7 @@ from pipeline.model.log import Operation
 from pipeline.model.people import Candidate
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.editions import public_values
-from pipeline.rules.letters.ledger import UNSENT
+from pipeline.rules.letters.ledger import STOPPED, UNSENT
 from pipeline.rules.letters.wall import is_confidence, numbered
 from pipeline.rules.news.address import link_hash, without_tracking
 from pipeline.stages.compose.planning import (
@@ -32,7 +32,6 @@ from pipeline.stages.compose.planning import (
     render_all,
 )
 from pipeline.stages.compose.reading import (
-    STOPPED,
     Draft,
     is_approver,
     is_over,
@@ -174,10 +173,10 @@ def _hold_back(issue: Issue, findings: Sequence[Finding]) -> None:
     blocking = [finding for finding in findings if finding.blocks]
     if blocking:
         lines = "\n".join(f"  {finding.where}: {finding.what}" for finding in blocking)
-        raise Conflict(
-            f"Issue {issue.ref} is not ready:\n{lines}",
-            "Mend it (`asterism curate export`, then import), and approve again.",
-        )
+        mend = "Mend it (`asterism curate export`, then import), and approve again."
+        if any(finding.where.startswith("firm.yaml") for finding in blocking):
+            mend += " What stands in firm.yaml is mended there; `asterism check` names its lines."
+        raise Conflict(f"Issue {issue.ref} is not ready:\n{lines}", mend)
 
 
 def _is_unchanged(ports: Ports, tables: Tables, read: Draft) -> None:

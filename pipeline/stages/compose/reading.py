@@ -14,7 +14,7 @@ from pipeline.model.people import Candidate
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.audience import Terms
 from pipeline.rules.letters.editions import Material
-from pipeline.rules.letters.ledger import UNSENT
+from pipeline.rules.letters.ledger import STOPPED, UNSENT
 from pipeline.rules.letters.wall import with_named
 from pipeline.rules.news.address import link_hash
 
@@ -24,7 +24,6 @@ FIRST_NEWS = timedelta(days=60)
 FIRST_RECAP = timedelta(days=100)
 
 FROZEN: frozenset[IssueState] = frozenset({"approved", "scheduled", "sending", "sent"})
-STOPPED = "stopped"  #: reason of a copy that a stop held back
 WENT_OUT: frozenset[IssueState] = frozenset({"sending", "sent", "partly_sent"})
 
 

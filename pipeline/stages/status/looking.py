@@ -12,6 +12,7 @@ from pipeline.model.letters import Beat, BeatState, Issue
 from pipeline.model.news import SourceState
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.content_lock import OPEN_STATES
+from pipeline.rules.letters.ledger import STOPPED
 from pipeline.rules.letters.lint import lint_issue
 from pipeline.rules.letters.rhythm import beats, late_decision, next_beat, not_before
 from pipeline.rules.news.address import link_hash
@@ -116,12 +117,27 @@ def _newsletter(
         next_beat=beat,
         opens_at=beat.due_at - timedelta(days=newsletter.lead_days) if beat else None,
         missed=_missed(ports, newsletter, known, issues),
-        issues=tuple(
-            _progress(ports, tables, constellation, newsletter, issue)
-            for issue in issues
-            if issue.state in UNFINISHED
-        ),
+        issues=tuple(_issues(ports, tables, constellation, newsletter, issues)),
     )
+
+
+def _issues(
+    ports: Ports,
+    tables: Tables,
+    constellation: Constellation,
+    newsletter: Newsletter,
+    issues: list[Issue],
+) -> Iterator[Progress]:
+    """Those that are not finished; of those that are over, only the last can still go on."""
+    now = ports.clock.now()
+    last = next((issue for issue in reversed(issues) if issue.due_at <= now), None)
+    for issue in issues:
+        held_back = 0
+        if issue is last and issue.state == "partly_sent":
+            copies = tables.deliveries.of_issue(issue.id)
+            held_back = sum(d.state == "withheld" and d.reason == STOPPED for d in copies)
+        if held_back or issue.state in UNFINISHED:
+            yield _progress(ports, tables, constellation, newsletter, issue, held_back)
 
 
 def _progress(
@@ -130,6 +146,7 @@ def _progress(
     constellation: Constellation,
     newsletter: Newsletter,
     issue: Issue,
+    held_back: int,
 ) -> Progress:
     snippets = tables.snippets.of_issue(issue.id)
     main = [snippet for snippet in snippets if snippet.section == "main"]
@@ -145,6 +162,7 @@ def _progress(
         late=late_decision(newsletter.rhythm, beat, ports.clock.now()),
         stories=len(main),
         written=sum(bool(s.take or s.general_wording) for s in main),
+        held_back=held_back,
         missing=sum(finding.blocks for finding in findings),
     )
 

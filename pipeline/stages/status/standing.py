@@ -47,6 +47,7 @@ class Progress:
     late: LateDecision  #: what its newsletter's late policy makes of it at this moment
     stories: int  #: in its main section
     written: int  #: of these, with our take
+    held_back: int  #: copies that a stop took back after others had left
     missing: int  #: what lint finds in its words and holds it back
 
 

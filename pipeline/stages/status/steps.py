@@ -165,6 +165,15 @@ def _issue(
     elif issue.state == "sending":
         if not found.due_now:
             yield Next(f"{name} is going out; what is left waits for its time.")
+    elif issue.state == "partly_sent":
+        copies = "1 copy is"
+        if progress.held_back > 1:
+            copies = f"{progress.held_back} copies are"
+        yield Next(
+            f"{name} went out in part, and {copies} held back ({issue.reason}); approved "
+            "again, the rest goes, too.",
+            f"asterism {_acting(catalog, issue)}issue approve {issue.ref}",
+        )
     elif progress.late == "missed":
         yield Next(
             f"{name} was due on {due}, and nobody approved it in time.", "asterism issue open"

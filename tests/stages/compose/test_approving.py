@@ -259,6 +259,19 @@ def test_who_left_in_between_is_out_of_the_second_approval(scene):
     assert deliver(scene.ports).total("accepted") == 5
 
 
+def test_nothing_goes_out_in_the_name_of_the_example_firm(scene):
+    scene.people()
+    scene.ready()
+    firm = replace(scene.ports.catalog.firm, postal_address="1 Example Street, 00000 Exampletown")
+    ports = replace(scene.ports, catalog=replace(scene.ports.catalog, firm=firm))
+    with pytest.raises(Conflict) as refused:
+        approve(ports, REF)
+    assert "firm.yaml, postal_address: still the example's" in refused.value.message
+    assert "`asterism check` names its lines" in refused.value.hint
+    assert scene.issue().state == "draft"
+    assert approve(scene.ports, REF).arithmetic.letters == 4
+
+
 def test_stopped_on_its_way_it_is_partly_sent_and_goes_on_without_doubles(scene, tmp_path):
     people = scene.people()
     scene.ready()
