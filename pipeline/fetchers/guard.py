@@ -157,7 +157,7 @@ def _network(text: str) -> Network:
         return ipaddress.ip_network(text.strip())
     except ValueError as error:
         raise BadInput(
-            f'"{text}" is not a network that could be allowed.',
+            f"“{text}” is not a network that could be allowed.",
             "Write ASTERISM_ALLOW_NETWORKS like 10.1.0.0/16, 127.0.0.1/32.",
         ) from error
 

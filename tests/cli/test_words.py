@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import pytest
 
+import pipeline
 from pipeline.cli import asterism
 from pipeline.cli.show import bad, good, quiet, table, when
 from tests.door import CONSTELLATION, ISSUE, Door
 
+PACKAGE = Path(pipeline.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
 MORNING = datetime(2026, 11, 19, 7, 30, tzinfo=UTC)
 
 
@@ -70,3 +75,27 @@ def test_stories_fit_a_narrow_screen(to_read: Door, monkeypatch: pytest.MonkeyPa
     to_read.environment["COLUMNS"] = "60"
     lines = to_read("stories", CONSTELLATION, "--limit", "3").out.splitlines()
     assert max(len(line) for line in lines if line.endswith("…")) <= 60
+
+
+ERRORS = {"BadInput", "NotFound", "Conflict", "Down", "Finding"}
+
+
+def said_in(module: Path) -> Iterator[ast.JoinedStr]:
+    """Sentences of a module's errors and findings that name something."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if is_call and node.func.id in ERRORS:
+            yield from (n for n in ast.walk(node) if isinstance(n, ast.JoinedStr))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_name_that_is_quoted_stands_in_curly_marks(module: Path) -> None:
+    """Straight ones are for what stands in a file, and for what is to be typed there."""
+    for sentence in said_in(module):
+        before = ""
+        for part in sentence.values:
+            if isinstance(part, ast.FormattedValue):
+                where = f"line {part.lineno}: {ast.unparse(sentence)}"
+                assert part.conversion != ord("r"), where
+                assert not before.endswith(('"', "'")), where
+            before = str(part.value) if isinstance(part, ast.Constant) else ""

@@ -81,7 +81,7 @@ def render(letter: Letter, templates: Mapping[str, str]) -> Rendered:
     html = inlined(draw_html(letter, templates, MARKS), letter.kind)
     for region in merge.torn_regions(html):
         raise BadInput(
-            f"{_HTML[letter.kind]}: what stands in given({region!r}) is not whole",
+            f"{_HTML[letter.kind]}: what stands in given(“{region}”) is not whole",
             "Open and close every element inside it; write <tbody> before it where it holds rows.",
         )
     return Rendered(

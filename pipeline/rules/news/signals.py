@@ -106,7 +106,7 @@ def _rule(signal: str, block: Mapping[str, Any], where: str) -> Rule:
         raise BadInput(f"{where}: unknown key {unknown[0]}.", "Use says, unless and weight.")
     weight = block.get("weight", 2)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 3:
-        raise BadInput(f"{where}: weight is {weight!r}.", "Give a number above 0, up to 3.")
+        raise BadInput(f"{where}: weight is {weight}.", "Give a number above 0, up to 3.")
     says = [*_phrases(block.get("says"), f"{where}: says")]
     if not says:
         raise BadInput(f"{where}: says is missing.", "Give at least one phrase.")
