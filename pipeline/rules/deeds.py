@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.errors import NotFound
 from pipeline.model.log import Operation
 from pipeline.rules.letters.curated import HEAD_LABELS, LABELS
 
@@ -44,6 +45,14 @@ _INNER = frozenset(
 #: What the explanation of an issue tells anyway, from the rows themselves.
 _UNSAID = frozenset({"beat_on", "variants"})
 _CALLED: Mapping[str, str] = {"sales": "sales editions"}
+
+
+def nothing_to_undo(actor: str) -> NotFound:
+    """To raise, in whatever room a step is taken back."""
+    return NotFound(
+        f"There is nothing that {actor} could take back.",
+        "Only your own steps can be undone; `--as` says who you are.",
+    )
 
 
 def in_words(operation: Operation, title: str = "") -> str:

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from pathlib import PurePath
 from typing import Any
 
-from pipeline.errors import BadInput, Conflict, NotFound
+from pipeline.errors import BadInput, Conflict
 from pipeline.model.catalog import Account
 from pipeline.model.letters import Delivery
 from pipeline.model.log import Operation
@@ -26,7 +26,7 @@ from pipeline.model.people import (
 )
 from pipeline.model.sales import Touch
 from pipeline.ports import PeopleTable, Ports, Tables
-from pipeline.rules.deeds import in_words
+from pipeline.rules.deeds import in_words, nothing_to_undo
 from pipeline.rules.people.csv import parse_people
 from pipeline.rules.people.standing import as_logged, current, logged_in_words, stand
 
@@ -239,10 +239,7 @@ def undo(ports: Ports) -> Undone:
     with ports.store.write() as tables:
         operation = tables.log.last_undoable(ports.actor, UNDOABLE)
         if operation is None:
-            raise NotFound(
-                f"There is nothing that {ports.actor} could take back.",
-                "Only your own steps can be undone; `--as` says who you are.",
-            )
+            raise nothing_to_undo(ports.actor)
         contact = tables.people.find(operation.subject.removeprefix("contact:"))
         if operation.verb == "touch":
             before = _take_touch_back(tables, operation)

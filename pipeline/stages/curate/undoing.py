@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipeline.errors import Conflict, NotFound
+from pipeline.errors import Conflict
 from pipeline.model.letters import Issue, Snippet
 from pipeline.model.log import Operation
 from pipeline.model.news import Story
 from pipeline.ports import Ports, Tables
+from pipeline.rules.deeds import nothing_to_undo
 from pipeline.rules.letters.content_lock import OPEN_STATES
 from pipeline.stages.curate.record import (
     GONE_STATES,
@@ -39,10 +40,7 @@ def undo(ports: Ports) -> Operation:
     with ports.store.write() as tables:
         operation = tables.log.last_undoable(ports.actor, UNDOABLE)
         if operation is None:
-            raise NotFound(
-                f"There is nothing that {ports.actor} could take back.",
-                "Only your own steps can be undone; `--as` says who you are.",
-            )
+            raise nothing_to_undo(ports.actor)
         issue = _issue_of(ports, tables, operation)
         change = Change(ports, tables, str(operation.after.get("constellation", "")), issue)
         if issue:
