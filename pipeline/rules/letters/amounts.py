@@ -119,11 +119,13 @@ class _Reader:
         return self._english()
 
     def _bare(self) -> Fraction | None:
-        """ "a million", "half a million", "hundert Millionen": a scale without a number."""
+        """A scale without a number: "a million", "half a million", "hundert Millionen"."""
         words = self._words[self._at : self._at + 3]
         for length in range(1, len(words)):
             before, scale = set(words[:length]), _SCALES.get(words[length], 0)
             if not before <= _ARTICLES | _HALVES | _HUNDRED or scale < MANY:
+                continue
+            if before == {"hundred"}:  # "a few hundred million" is no figure
                 continue
             self._at += length
             if before & _HUNDRED:
