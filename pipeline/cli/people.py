@@ -218,7 +218,9 @@ def _standing(person: Person) -> list[str]:
         lines.append(f"paused until {day(person.standing.paused_until)}")
     if person.standing.hold:
         lines.append(f"held: {person.standing.hold}")
-    return lines or [good("may be written to") if person.bases else "waits for a basis"]
+    return lines or [
+        good("may be written to") if person.stand.word == "in" else _stand(person.stand)
+    ]
 
 
 def _told_when(fact: Any) -> str:
