@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import feedparser
 import pytest
@@ -81,8 +82,15 @@ def newsroom(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield Firm(folder, world, url, now=NOW)
 
 
-def test_every_real_feed_becomes_items_once_and_costs_nothing_again(newsroom: Firm) -> None:
-    first = newsroom.ask("gather")["gathered"]
+@pytest.fixture(scope="module")
+def first(newsroom: Firm) -> Any:
+    """The first round of gathering."""
+    return newsroom.ask("gather")["gathered"]
+
+
+def test_every_real_feed_becomes_items_once_and_costs_nothing_again(
+    newsroom: Firm, first: Any
+) -> None:
     outcomes = Counter(one["outcome"] for one in first["outcomes"])
     assert outcomes == {"fetched": len(newsroom.world.publishers)}
     assert first["new"] > 1_500
@@ -95,6 +103,7 @@ def test_every_real_feed_becomes_items_once_and_costs_nothing_again(newsroom: Fi
     assert second["sifted"]["items"] == 0
 
 
+@pytest.mark.usefixtures("first")
 def test_stories_of_real_feeds_are_explained_and_curated(newsroom: Firm) -> None:
     state = newsroom.ask("status")
     assert state["ungrouped"] == 0
