@@ -100,7 +100,7 @@ REFUSALS = (
     Refusal("people list nosuch", 3, NO_CONSTELLATION),
     Refusal(f"people show {NOBODY}", 3, NO_CONTACT),
     Refusal("people pause", 2, ("Missing argument 'WHO'", "--help")),
-    Refusal(f"people pause {SOMEBODY} --until spring", 2, ("'spring' is none", "2027-03-31")),
+    Refusal(f"people pause {SOMEBODY} --until spring", 2, ("“spring” is none", "2027-03-31")),
     Refusal(f"people pause {SOMEBODY} --until 2020-01-01", 2, ("2020-01-01 is not in the future",)),
     Refusal(f"people pause {NOBODY} --until 2099-01-01", 3, NO_CONTACT),
     Refusal(f"people hold {SOMEBODY}", 2, ("Missing option '--reason'",)),
@@ -109,7 +109,8 @@ REFUSALS = (
     Refusal(f"people release {NOBODY}", 3, NO_CONTACT),
     Refusal(f"people suppress {NOBODY}", 3, NO_CONTACT),
     Refusal(
-        f"people suppress {SOMEBODY} --newsletter nosuch", 3, ("no newsletter nosuch", "Leave it")
+        f"people suppress {SOMEBODY} --newsletter nosuch", 3,
+        ("no newsletter “nosuch”", "under-load-month"),
     ),
     Refusal(f"people touch {SOMEBODY} --kind letter", 2, ("'letter' is not one of", "forward")),
     Refusal(f"people touch {SOMEBODY} --kind forward", 2, ("A forward passes a story on", "id")),
@@ -120,7 +121,7 @@ REFUSALS = (
     ),
     Refusal("people undo now", 2, ("unexpected extra argument",)),
     Refusal("coverage nosuch", 3, NO_CONSTELLATION),
-    Refusal("coverage --month 2026-13", 2, ("'2026-13' is none; write it as 2027-03",)),
+    Refusal("coverage --month 2026-13", 2, ("“2026-13” is none; write it as 2027-03",)),
     Refusal("explain story z", 2, ("“z” is too short", "first 4 characters")),
     Refusal("explain story zzzz", 3, NO_STORY),
     Refusal(f"explain contact {NOBODY}", 3, NO_CONTACT),
