@@ -127,7 +127,7 @@ class Pages:
 
     def ask(self, method: str, url: str, body: str = "") -> tuple[int, str]:
         to = urlsplit(self.address)
-        connection = http.client.HTTPConnection(str(to.hostname), to.port, timeout=20)
+        connection = http.client.HTTPConnection(str(to.hostname), to.port, timeout=120)
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
         connection.request(method, urlsplit(url).path, body or None, headers)
         answer = connection.getresponse()

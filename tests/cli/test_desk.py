@@ -54,7 +54,7 @@ def serving(door: Door, *options: str) -> Iterator[tuple[subprocess.Popen[str], 
 
 
 def ask(port: int, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request("GET", path)
         return connection.getresponse().status
@@ -66,7 +66,7 @@ def test_serve_says_where_and_ends_by_a_word(to_read: Door) -> None:
     with serving(to_read) as (program, port):
         assert ask(port, "/") == 200
         program.send_signal(signal.SIGINT)
-        out, err = program.communicate(timeout=30)
+        out, err = program.communicate(timeout=120)
         assert (out, err) in (("", ""), ("", "\nStopped.\n"))
         assert program.returncode in (0, 130)
 

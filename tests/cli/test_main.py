@@ -154,7 +154,7 @@ def on_a_terminal(door: Door, *arguments: str, **variables: str) -> tuple[int, s
             break
         said += piece
     os.close(ours)
-    return program.wait(60), said.decode()
+    return program.wait(120), said.decode()
 
 
 def test_without_a_terminal_there_is_neither_colour_nor_progress(made: Door) -> None:
@@ -233,7 +233,7 @@ def test_an_interruption_ends_it_in_one_word_and_changes_nothing(made: Door) -> 
 
         def keep_waiting(asking: Call) -> None:
             asked.set()
-            asking.linger(60)
+            asking.linger(120)
 
         world.routes["/slow"] = keep_waiting
         feeds = made.path("feeds.yaml")
@@ -251,8 +251,8 @@ def test_an_interruption_ends_it_in_one_word_and_changes_nothing(made: Door) -> 
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             preexec_fn=heed_interruptions,
         )  # fmt: skip
-        assert asked.wait(30), "it was in the middle of asking"
+        assert asked.wait(120), "it was in the middle of asking"
         program.send_signal(signal.SIGINT)
-        out, err = program.communicate(timeout=30)
+        out, err = program.communicate(timeout=120)
     assert (program.returncode, out, err) == (130, "", "\nStopped.\n")
     assert made.state() == before

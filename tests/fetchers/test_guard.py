@@ -130,7 +130,7 @@ def test_name_and_handshake_keep_the_host_that_was_asked() -> None:
 
         port = listener.getsockname()[1]
         answers = fetcher.fetch([Request("tls", f"https://name.example:{port}/")])
-        listener.settimeout(10)
+        listener.settimeout(60)
 
         def take_hello() -> bytes:
             connection, _ = listener.accept()

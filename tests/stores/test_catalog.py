@@ -400,7 +400,7 @@ def test_programs_that_adopt_together_do_it_once(store: SqlStore) -> None:
     together = Barrier(4)
 
     def start(number: int) -> int:
-        together.wait(timeout=30)
+        together.wait(timeout=120)
         return adopt(store, CATALOG, NOW + timedelta(seconds=number))["new"]
 
     with ThreadPoolExecutor(4) as pool:

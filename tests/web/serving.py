@@ -43,7 +43,7 @@ class Site:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request line exactly as it is written here."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
             data = body.encode() if isinstance(body, str) else body

@@ -359,14 +359,14 @@ def test_a_huge_body_is_refused_early(scene: Scene, site: Site) -> None:
 
 def test_a_body_said_to_be_huge_is_not_waited_for(scene: Scene, site: Site) -> None:
     head = f"POST {leave_path(scene)} HTTP/1.1\r\nHost: x\r\nContent-Length: {10**15}\r\n"
-    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=120) as raw:
         raw.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
         answer = read_all(raw)
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_body_without_an_end_is_cut_off(scene: Scene, site: Site) -> None:
-    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=120) as raw:
         head = f"POST {leave_path(scene)} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked"
         raw.sendall(f"{head}\r\n\r\n".encode())
         chunk = b"1000\r\n" + b"x" * 0x1000 + b"\r\n"
@@ -411,7 +411,7 @@ def test_who_is_slow_to_ask_is_cut_off(scene: Scene, sent: str) -> None:
     clock = StandingClock(LATER)
     with (
         serving(ports(scene, clock), clock, patience=Patience(head_s=0.2)) as site,
-        socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw,
+        socket.create_connection(("127.0.0.1", site.port), timeout=120) as raw,
     ):
         say(raw, SLOW[sent])
         answer = read_all(raw)
@@ -422,7 +422,7 @@ def test_a_body_that_does_not_come_is_told_so(scene: Scene) -> None:
     clock = StandingClock(LATER)
     with (
         serving(ports(scene, clock), clock, patience=Patience(body_s=0.2)) as site,
-        socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw,
+        socket.create_connection(("127.0.0.1", site.port), timeout=120) as raw,
     ):
         head = f"POST {leave_path(scene)} HTTP/1.1\r\nHost: x\r\nContent-Length: 40"
         raw.sendall(f"{head}\r\n\r\nscope=this".encode())
@@ -438,14 +438,14 @@ def test_who_does_not_read_the_answers_is_cut_off(scene: Scene) -> None:
     limits = Patience(head_s=1, answer_s=1)
     with serving(ports(scene, clock), clock, patience=limits) as site, socket.socket() as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        raw.settimeout(60)
+        raw.settimeout(120)
         raw.connect(("127.0.0.1", site.port))
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             raw.sendall(asked * 200_000)  # asks on and on, and reads nothing
 
 
 def test_a_head_without_an_end_is_refused(site: Site) -> None:
-    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=120) as raw:
         say(raw, b"GET /" + b"/" * 40_000)
         answer = read_all(raw)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
@@ -509,7 +509,7 @@ def test_a_strange_target_finds_nothing_and_breaks_nothing(
 ) -> None:
     for target in STRANGE_TARGETS:
         for method in (b"GET", b"OPTIONS"):
-            with socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw:
+            with socket.create_connection(("127.0.0.1", site.port), timeout=120) as raw:
                 raw.sendall(method + b" " + target + b" HTTP/1.1\r\nHost: x\r\n")
                 raw.sendall(b"Connection: close\r\n\r\n")
                 answer = read_all(raw)
@@ -687,7 +687,7 @@ def test_another_name_that_points_here_sees_nothing(scene: Scene) -> None:
 
 def raw_get(site: Site, host: str) -> bytes:
     answer = b""
-    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=120) as raw:
         raw.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         while part := raw.recv(65536):
             answer += part

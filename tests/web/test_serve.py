@@ -77,11 +77,11 @@ def test_it_says_where_it_is_and_ends_when_interrupted(sqlite_url: str) -> None:
     assert program.stdout is not None
     address = program.stdout.readline().strip()
     assert address.startswith("http://127.0.0.1:")
-    connection = http.client.HTTPConnection(address.split("/")[2], timeout=20)
+    connection = http.client.HTTPConnection(address.split("/")[2], timeout=120)
     connection.request("GET", "/healthz")
     answer = connection.getresponse()
     assert (answer.status, answer.read()) == (200, b"ok\n")
     connection.close()
     os.kill(program.pid, signal.SIGINT)
-    out, errors = program.communicate(timeout=20)
+    out, errors = program.communicate(timeout=120)
     assert (program.returncode, out, errors) == (0, "ended\n", "")
