@@ -42,11 +42,13 @@ _ARTICLES = frozenset({"a", "an", "ein", "eine", "einen", "einer", "eines", "ein
 _HUNDRED = frozenset({"hundred", "hundert"})
 _HALVES = frozenset({"half", "halbe", "halben", "halber"})
 _SCALES: Mapping[str, int] = {
-    "thousand": 10**3, "tausend": 10**3, "k": 10**3,
+    "thousand": 10**3, "tausend": 10**3, "tsd": 10**3, "k": 10**3,
     "million": 10**6, "millionen": 10**6, "mio": 10**6, "mn": 10**6,
     "billion": 10**9, "bn": 10**9, "milliarde": 10**9, "milliarden": 10**9, "mrd": 10**9,
     "trillion": 10**12, "billionen": 10**12,
 }  # fmt: skip
+#: After a digit, without a space: "€40m". It may as well be metres, so either is read.
+_LETTERS: Mapping[str, int] = {"m": 10**6, "b": 10**9}
 #: From here on a scale alone is a figure: "a million" is one, "a thousand" is not.
 MANY = 10**6
 #: Nobody writes a number so long; and Python would not read it.
@@ -87,6 +89,13 @@ class _Reader:
             elif plain or value > PROSE:
                 span = slice(self._tokens[begin].start(), self._tokens[self._at - 1].end())
                 yield Amount(value, " ".join(self._text[span].split()))
+                if plain and (scale := self._letter(span.stop)):
+                    yield Amount(value * scale, self._text[span.start : span.stop + 1])
+
+    def _letter(self, end: int) -> int:
+        """The scale of one letter that stands right at the end of a number; else 0."""
+        close = self._at < len(self._words) and self._tokens[self._at].start() == end
+        return _LETTERS.get(self._word(), 0) if close else 0
 
     def _amount(self) -> tuple[Fraction | None, bool]:
         """(value, whether it is written in digits) of the number that begins here."""
@@ -94,7 +103,7 @@ class _Reader:
         begin, digits = self._at, self._word()[:1].isdigit()
         while (part := self._part()) is not None:
             after = _SCALES.get(self._word(), 0)
-            if scale and (after or 1) >= scale:
+            if scale and not self._goes_on(begin, scale, after):
                 break
             total += part * (after or 1)
             begin = self._at = self._at + bool(after)
@@ -104,6 +113,13 @@ class _Reader:
             self._at += self._word() in ("and", "und")
         self._at = begin
         return (total or None), digits
+
+    def _goes_on(self, begin: int, scale: int, after: int) -> bool:
+        """Whether a part belongs to what was read: "forty million and thirty jobs" are two."""
+        first = self._words[begin]
+        if first in ("and", "und"):
+            return scale < MANY and not self._words[begin + 1][:1].isdigit()
+        return (after or 1) < scale and (bool(after) or not first[:1].isdigit())
 
     def _part(self) -> Fraction | None:
         """A number below a thousand, or in digits: what may stand before a scale."""

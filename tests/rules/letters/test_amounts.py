@@ -27,6 +27,10 @@ from pipeline.rules.letters.amounts import amounts
         ("tausendundeins", []), ("einundvierzig Fähren", [41]), ("twelve hundred", [1_200]),
         ("dreißig, Dreissig, fuenfzig", [30, 30, 50]), ("4 200 and 30", [4_200, 30]),
         ("1 million two hundred thousand", [1_200_000]), ("40k and 40bn", [40_000, 4 * 10**10]),
+        ("€40m, 40 m", [40, 40_000_000, 40]), ("$2b", [2, 2 * 10**9]), ("40m²", [40]),
+        ("30 Tsd. Euro", [30_000]), ("forty million and 30 jobs", [40_000_000, 30]),
+        ("three million and thirty jobs", [3_000_000, 30]), ("40 million 2027", [40_000_000, 2027]),
+        ("two thousand and fifty", [2_050]), ("2 million 400 thousand", [2_400_000]),
         ("forty. Million", [40]), ("forty, fifty", [40, 50]), ("1.5 and 3", [Fraction(3, 2), 3]),
     ],
 )  # fmt: skip
