@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pipeline.model.catalog import Firm
@@ -10,14 +11,16 @@ from pipeline.rules.catalog import Complaint, Place
 
 NAME = "Example & Partners"
 TOWN = "Exampletown"
+DOMAIN = "partners.example"
 STAFF = frozenset({"Alex Example", "Sam Sample", "Robin Draft"})
 SERVICES = frozenset({"We read your range against theirs", "We rehearse your launch"})
 NEWS = frozenset({"A second desk for hand tools"})
 
 #: Names that the world keeps for examples and tests; nothing sent there arrives.
 #: Source: RFC 2606 §2 and §3
-_RESERVED = (".example", ".test", ".invalid", ".localhost")
-_RESERVED_DOMAINS = ("example.com", "example.net", "example.org")
+_RESERVED = (
+    "example", "test", "invalid", "localhost", "example.com", "example.net", "example.org",
+)  # fmt: skip
 
 
 def still_example(firm: Firm) -> Iterator[Complaint]:
@@ -26,6 +29,11 @@ def still_example(firm: Firm) -> Iterator[Complaint]:
         yield _left(("name",), firm.name)
     if TOWN in firm.postal_address or NAME in firm.postal_address:
         yield _left(("postal_address",), firm.postal_address)
+    yield from _in_one(
+        [one for one in _addresses(firm) if _is_within(one.host, (DOMAIN,))],
+        f"still the example's, at {DOMAIN}, where no reader can leave",
+        "is",
+    )
     for number, person in enumerate(firm.staff):
         if person.name in STAFF:
             yield _left(("staff", number, "name"), person.name)
@@ -41,22 +49,42 @@ def still_example(firm: Firm) -> Iterator[Complaint]:
 
 def out_of_reach(firm: Firm) -> Iterator[Complaint]:
     """One complaint for all addresses of ours that no letter and no reader ever reaches."""
-    hosts: list[tuple[Place, str, str]] = [
-        (("base_url",), "base_url", urlsplit(firm.base_url).hostname or ""),
-        (("contact",), "contact", _domain(firm.contact)),
-        (("mail_domain",), "mail_domain", firm.mail_domain),
-        *(
-            (("staff", number, "address"), f"{person.key}’s address", _domain(person.address))
-            for number, person in enumerate(firm.staff)
-        ),
-    ]
-    dead = [(place, name) for place, name, host in hosts if _is_reserved(host)]
-    if dead:
-        others = [name for _, name in dead[1:]]
-        more = " and ".join(filter(None, (", ".join(others[:-1]), *others[-1:])))
-        what = "lies in a domain kept for examples, where nobody is reached"
-        what += f"; so {'does' if len(others) == 1 else 'do'} {more}" if others else ""
-        yield Complaint(("firm", *dead[0][0]), what)
+    reserved = [one for one in _addresses(firm) if _is_within(one.host, _RESERVED)]
+    yield from _in_one(
+        [one for one in reserved if not _is_within(one.host, (DOMAIN,))],
+        "lies in a domain kept for examples, where nobody is reached",
+        "does",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """Where we are reached: what a file calls it, and the host behind it."""
+
+    place: Place
+    name: str
+    host: str
+
+
+def _addresses(firm: Firm) -> Iterator[_Address]:
+    yield _Address(("base_url",), "base_url", urlsplit(firm.base_url).hostname or "")
+    yield _Address(("contact",), "contact", _domain(firm.contact))
+    yield _Address(("mail_domain",), "mail_domain", firm.mail_domain)
+    for number, person in enumerate(firm.staff):
+        place = ("staff", number, "address")
+        yield _Address(place, f"{person.key}’s address", _domain(person.address))
+
+
+def _in_one(found: Sequence[_Address], what: str, verb: str) -> Iterator[Complaint]:
+    """The first at its place, the others behind it; `verb` is what they do, as one does it."""
+    if not found:
+        return
+    first, *others = found
+    if others:
+        *most, last = [one.name for one in others]
+        does = verb if not most else {"is": "are", "does": "do"}[verb]
+        what += f"; so {does} {' and '.join(filter(None, (', '.join(most), last)))}"
+    yield Complaint(("firm", *first.place), what)
 
 
 def _left(place: Place, value: str) -> Complaint:
@@ -67,6 +95,5 @@ def _domain(address: str) -> str:
     return address.rpartition("@")[2]
 
 
-def _is_reserved(host: str) -> bool:
-    name = f".{host.casefold().rstrip('.')}"
-    return name.endswith(_RESERVED) or name.endswith(tuple(f".{d}" for d in _RESERVED_DOMAINS))
+def _is_within(host: str, domains: Iterable[str]) -> bool:
+    return f".{host.casefold().rstrip('.')}".endswith(tuple(f".{domain}" for domain in domains))

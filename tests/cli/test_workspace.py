@@ -53,7 +53,7 @@ def test_check_tells_what_is_still_the_example(tmp_path: Path) -> None:
     firm = (tmp_path / "firm.yaml").read_text(encoding="utf-8").splitlines()
     line = firm.index("name: Example & Partners") + 1
     assert f"firm.yaml:{line}:7: name: still the example's: “Example & Partners”" in said.out
-    assert "where nobody is reached" in said.out
+    assert "at partners.example, where no reader can leave; so are contact," in said.out
     assert "→ firm.yaml still tells of the example firm" in said.out
     state = json.loads(call("-C", str(tmp_path), "check", "--json").out)
     assert state["doubts"][0]["path"] == "name"

@@ -24,7 +24,7 @@ def places(firm: Firm) -> list[str]:
 
 def test_all_that_the_starter_says_of_its_firm_is_known(example: Firm) -> None:
     assert places(example) == [
-        "name", "postal_address",
+        "name", "postal_address", "base_url",
         *(f"staff.{n}.name" for n in range(len(example.staff))),
         *(f"services.{n}.name" for n in range(len(example.services))),
         *(f"news.{n}.title" for n in range(len(example.news))),
@@ -43,7 +43,7 @@ def test_what_is_half_written_over_is_told(example: Firm) -> None:
         staff=(alex, FIRM.staff[0]),
         postal_address="Quay & Tide, 1 Example Street, 00000 Exampletown",
     )
-    assert places(mine) == ["postal_address", "staff.0.signature"]
+    assert places(mine) == ["postal_address", "staff.0.address", "staff.0.signature"]
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,43 @@ def test_domains_where_nobody_is_reached(domain: str, dead: bool) -> None:
     assert told == ([(("firm", "mail_domain"), what)] if dead else [])
 
 
-def test_dead_addresses_are_told_in_one_sentence(example: Firm) -> None:
-    (told,) = out_of_reach(example)
+def test_addresses_of_the_example_are_told_in_one_sentence(example: Firm) -> None:
+    (told,) = (left for left in still_example(example) if left.place == ("firm", "base_url"))
+    assert told.what == (
+        "still the example's, at partners.example, where no reader can leave; so are contact, "
+        "mail_domain, alex’s address, sam’s address and robin’s address"
+    )
+    assert list(out_of_reach(example)) == [], "each is told once"
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "what"),
+    [
+        ({"base_url": "https://letters.partners.example"}, "base_url", "leave"),
+        ({"contact": "desk@Partners.example"}, "contact", "leave"),
+        (
+            {"base_url": "https://partners.example", "mail_domain": "partners.example"},
+            "base_url",
+            "leave; so is mail_domain",
+        ),
+    ],
+)
+def test_one_address_of_the_example_is_enough(
+    changes: dict[str, str], place: str, what: str
+) -> None:
+    """Its leave link would lead nowhere: whoever got such a letter could not end it."""
+    mine = replace(FIRM, **changes)  # type: ignore[arg-type]
+    (told,) = still_example(mine)
+    assert told.place == ("firm", place)
+    assert told.what.endswith(f"where no reader can {what}")
+    assert places(replace(FIRM, base_url="https://mypartners.example")) == []
+
+
+def test_dead_addresses_are_told_in_one_sentence() -> None:
+    (told,) = out_of_reach(replace(FIRM, staff=FIRM.staff[:2]))
+    names = [f"{person.key}’s address" for person in FIRM.staff[:2]]
     assert told.place == ("firm", "base_url")
     assert told.what == (
         "lies in a domain kept for examples, where nobody is reached; so do contact, mail_domain, "
-        "alex’s address, sam’s address and robin’s address"
+        f"{names[0]} and {names[1]}"
     )
