@@ -395,6 +395,30 @@ def test_a_note_that_somebody_keeps_is_not_taken_back(room: Newsroom) -> None:
     assert curate.undo(room.ports("liv")).verb == "remove", "hers is undone, and shows nobody"
 
 
+def test_undo_never_takes_back_what_another_said_of_who_told_a_note(room: Newsroom) -> None:
+    story = curate.note(room.ports("eva"), "ferries", "They wait.", title="A wait")
+    curate.vouch(room.ports("eva"), story.public_id, learnt_from="northline")
+    curate.vouch(room.ports("liv"), story.public_id, learnt_from="skagen-ruter")
+    with pytest.raises(Conflict, match="“A wait” changed after your vouch; nothing was undone"):
+        curate.undo(room.ports("eva"))
+    with room.store.read() as tables:
+        assert tables.stories.find(story.public_id).learnt_from == "skagen-ruter"
+    curate.undo(room.ports("liv"))
+    assert curate.undo(room.ports("eva")).verb == "vouch", "hers stands again, and is undone"
+
+
+def test_undo_never_takes_back_anothers_drop(room: Newsroom) -> None:
+    room.issue()
+    _, story = room.story("One")
+    curate.drop(room.ports("eva"), "ferries", story)
+    curate.keep(room.ports("liv"), WEEKLY, story)
+    curate.remove(room.ports("liv"), WEEKLY, story)
+    curate.drop(room.ports("liv"), "ferries", story)
+    with pytest.raises(Conflict, match="“One” changed after your drop; nothing was undone"):
+        curate.undo(room.ports("eva"))
+    assert [one.state for one in curate.pool(room.ports(), "ferries")] == ["dropped"]
+
+
 def test_a_drop_of_a_note_since_taken_back_can_be_undone(room: Newsroom) -> None:
     note = curate.note(room.ports("eva"), "ferries", "Seen.", title="A note", public=True)
     curate.drop(room.ports("liv"), "ferries", note.public_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import Conflict
@@ -17,6 +17,7 @@ from pipeline.stages.curate.record import (
     Change,
     State,
     changed_words,
+    dropped_by,
     head_of,
     open_issue,
     reorder,
@@ -35,7 +36,8 @@ def undo(ports: Ports) -> Operation:
     log keeps both what was done and that it was undone.
 
     Raises: NotFound when there is nothing left to undo; Conflict when somebody changed the same
-            words since, a note stands in an issue or was passed on, or the issue is locked
+            words since, or said anew who told a note, when a note stands in an issue or was
+            passed on, or when the issue is locked
     """
     with ports.store.write() as tables:
         operation = tables.log.last_undoable(ports.actor, UNDOABLE)
@@ -46,6 +48,7 @@ def undo(ports: Ports) -> Operation:
         if issue:
             _refuse_if_changed(tables, issue, operation)
             _restore_issue(tables, issue, operation.before, operation.after)
+        _refuse_if_said_anew(tables, operation)
         _restore_pool(tables, change, operation)
         undone_by = change.log("undo", operation.subject, undoes=operation.id)
         tables.log.mark_undone(operation.id, undone_by)
@@ -78,6 +81,10 @@ def _refuse_if_changed(tables: Tables, issue: Issue, operation: Operation) -> No
     changed += [
         name for name, text in _head(operation.after).items() if now["head"].get(name) != text
     ]
+    _refuse(changed, operation)
+
+
+def _refuse(changed: Sequence[str], operation: Operation) -> None:
     if changed:
         raise Conflict(
             f"{', '.join(changed)} changed after your {operation.verb}; nothing was undone.",
@@ -123,6 +130,21 @@ def _restore_snippet(tables: Tables, snippet: Snippet, state: State | None) -> N
         tables.snippets.keep(snippet.issue_id, snippet.story_id, state["section"])
     elif not state["in"] and not restored.removed:
         tables.snippets.remove(snippet.id)
+
+
+def _refuse_if_said_anew(tables: Tables, operation: Operation) -> None:
+    """Who told a note, or dropped a story, after this operation is no word of its actor's."""
+    pool = str(operation.after.get("constellation", ""))
+    changed = []
+    for ref, left in operation.after.get("vouched", {}).items():
+        story = story_of(tables, ref, taken_back=True)
+        if left != {"learnt_from": story.learnt_from, "public": story.is_public}:
+            changed.append(f"“{story.title}”")
+    for ref, by in operation.after.get("dropped", {}).items():
+        story = story_of(tables, ref, taken_back=True)
+        if dropped_by(tables, pool, story.id) not in ("", by):
+            changed.append(f"“{story.title}”")
+    _refuse(changed, operation)
 
 
 def _restore_pool(tables: Tables, change: Change, operation: Operation) -> None:
