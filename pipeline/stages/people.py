@@ -222,9 +222,20 @@ def suppress(ports: Ports, ref: str, *, scope: str = EVERYWHERE, detail: str = "
         contact = tables.people.find(ref)
         before = _standing(ports, tables, contact)
         if not tables.people.suppress(contact.id, scope, "asked", ports.clock.now(), detail):
+            _keep_words(ports, tables, contact, before, detail)
             return Edited(contact, False, before, before)
         tables.people.edited(contact.id)
         return _edited(ports, tables, "suppress", contact, before)
+
+
+def _keep_words(
+    ports: Ports, tables: Tables, contact: Contact, standing: Mapping[str, Any], detail: str
+) -> None:
+    """What somebody adds to a suppression that is in force changes nothing, but is not lost."""
+    known = (one.detail for one in tables.people.suppressions(contact.id))
+    if detail and detail not in known:
+        subject = f"contact:{contact.public_id}"
+        _log(ports, tables, "suppress", subject, before=standing, after={"note": detail})
 
 
 def undo(ports: Ports) -> Undone:

@@ -285,6 +285,19 @@ def test_suppressing_asks_for_no_revision_and_raises_it(store: SqlStore) -> None
         pause(ports, INGRID, date(2027, 4, 1), revision=1)
 
 
+def test_words_on_a_suppression_that_is_in_force_are_kept(store: SqlStore) -> None:
+    import_people(ports_of(store), FILE, "march.csv")
+    ports = ports_of(store)
+    suppress(ports, INGRID, detail="by phone")
+    suppress(ports, INGRID, detail="by phone")
+    assert not suppress(ports, INGRID, detail="wrote again, angry").changed
+    with store.read() as tables:
+        contact = tables.people.find(INGRID)
+        logged = tables.log.of(f"contact:{contact.public_id}")
+    assert [one.after.get("note") for one in logged] == [None, "wrote again, angry"]
+    assert contact.revision == 2
+
+
 # ── taking back ──────────────────────────────────────────────────────────────────────────
 
 
