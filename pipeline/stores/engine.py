@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -47,6 +48,7 @@ def connect(
         rules += ["foreign_keys = ON" if foreign_keys else "foreign_keys = OFF"]
         rules += ["journal_mode = WAL", "synchronous = FULL"] if writes else ["query_only = ON"]
         _sqlite_rules(engine, rules, begin="BEGIN IMMEDIATE" if writes else "BEGIN")
+        _driver_rules(engine)
         return engine
     try:
         engine = sa.create_engine(
@@ -61,6 +63,7 @@ def connect(
             'Install it with: pip install "asterism[postgres]"',
         ) from error
     _postgres_rules(engine, writes=writes, wait_ms=round(wait_s * 1000))
+    _driver_rules(engine)
     return engine
 
 
@@ -111,14 +114,18 @@ def in_plain_words(error: DBAPIError | NoConnectionFree) -> AsterismError:
             "Nothing was changed. If another program was writing at this moment, run it again.",
         )
     if isinstance(error, DataError):
-        return BadInput(
-            f"A value does not fit into the database: {line}",
-            "Nothing was changed. Shorten or mend what was given.",
-        )
+        return _no_value(line)
     for words, (message, hint) in _PLAIN:
         if any(word in line.lower() for word in words):
             return Down(message.format(line=line), hint)
     return Down(f"The database does not answer: {line}", "Check ASTERISM_DATABASE_URL.")
+
+
+def _no_value(what: str) -> BadInput:
+    return BadInput(
+        f"A value does not fit into the database: {what}",
+        "Nothing was changed. Shorten or mend what was given.",
+    )
 
 
 #: (words in the database's own message, (what happened, what to do)); the first hit counts.
@@ -200,6 +207,17 @@ _ADDRESS_HINT = (
     "Give a path for SQLite, or postgresql+psycopg://user@host/name; without it the "
     "database lies in output/asterism.db."
 )
+
+
+def _driver_rules(engine: sa.Engine) -> None:
+    @event.listens_for(engine, "handle_error")
+    def on_error(failed: ExceptionContext) -> BadInput | None:
+        """A driver tells of what it cannot hand over in Python's own words, not its own."""
+        if not isinstance(failed.original_exception, UnicodeEncodeError | OverflowError):
+            return None
+        is_text = isinstance(failed.original_exception, UnicodeEncodeError)
+        what = "a text that is no UTF-8" if is_text else "a number that is too large"
+        return _no_value(f"{what}.")
 
 
 def _sqlite_rules(engine: sa.Engine, pragmas: Sequence[str], *, begin: str) -> None:

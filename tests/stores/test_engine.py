@@ -263,6 +263,14 @@ def test_a_database_is_for_its_owners_eyes_alone(tmp_path: Path) -> None:
     assert set(rights.values()) == {0}, rights
 
 
+@pytest.mark.parametrize("value", ["caf\udce9", 10**30])
+def test_what_a_driver_cannot_hand_over_is_bad_input(writing: sa.Engine, value: object) -> None:
+    """A terminal in Latin-1 hands over such text; nobody should read a traceback for it."""
+    asked = sa.select(sa.literal(value, sa.Text if isinstance(value, str) else sa.BigInteger))
+    with pytest.raises(BadInput, match="does not fit"), transaction(writing) as raw:
+        raw.execute(asked)
+
+
 # ── PostgreSQL ───────────────────────────────────────────────────────────────────────────
 
 
