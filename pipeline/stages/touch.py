@@ -17,6 +17,9 @@ KINDS = tuple(kind for kind in get_args(TouchKind) if kind not in MACHINE_TOUCHE
 #: The same words so soon again are a slip of the finger, not a second touch.
 SLIP = timedelta(minutes=1)
 
+#: A week; what is longer was another key, and one such touch would drown all others.
+MOST_MINUTES = 7 * 24 * 60
+
 
 @dataclass(frozen=True, slots=True)
 class Logged:
@@ -49,8 +52,11 @@ def touch(
         raise BadInput(f"“{kind}” is nothing done by hand.", f"There are: {', '.join(KINDS)}.")
     if kind == "forward" and not story_ref:
         raise BadInput("A forward passes a story on.", "Name it: its id, its beginning, or a link.")
-    if minutes is not None and minutes < 0:
-        raise BadInput("Minutes are counted from 0 up.", "Leave them out when nobody looked.")
+    if minutes is not None and not 0 <= minutes <= MOST_MINUTES:
+        raise BadInput(
+            f"Minutes are counted from 0 to {MOST_MINUTES}, a week.",
+            "Leave them out when nobody looked.",
+        )
     staff = ports.catalog.staff(ports.actor)
     with ports.store.write() as tables:
         contact = tables.people.find(ref)

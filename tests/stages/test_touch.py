@@ -119,8 +119,9 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(scene: Scene) -> None:
         touch(scene.ports, ADA, "forward")
     with pytest.raises(BadInput, match="nothing done by hand"):
         touch(scene.ports, ADA, "letter")
-    with pytest.raises(BadInput, match="Minutes"):
-        touch(scene.ports, ADA, "visit", minutes=-1)
+    for minutes in (-1, 10_081, 10**30):
+        with pytest.raises(BadInput, match="Minutes"):
+            touch(scene.ports, ADA, "visit", minutes=minutes)
     with pytest.raises(NotFound):
         touch(scene.ports, "nobody@northline.example", "note")
     with pytest.raises(NotFound):
