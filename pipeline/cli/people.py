@@ -334,18 +334,20 @@ def touch(
 
 
 @people.command()
+@click.argument("who", metavar="[WHO]", default="")
 @json_option
 @pass_session
-def undo(session: Session, json_out: bool) -> None:
+def undo(session: Session, who: str, json_out: bool) -> None:
     """Take back what you did last with a contact; again, the one before.
 
-    A touch, a pause, a hold, a release. Who was suppressed stays so.
+    A touch, a pause, a hold, a release; with anybody when no WHO is named. Who was
+    suppressed stays so.
     """
     from pipeline.rules.deeds import in_words
     from pipeline.stages.people import undo as call
 
     with session.ports() as ports:
-        undone = call(ports)
+        undone = call(ports, who)
     if json_out:
         as_json(undone)
         return

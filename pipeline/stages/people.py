@@ -238,20 +238,21 @@ def _keep_words(
         _log(ports, tables, "suppress", subject, before=standing, after={"note": detail})
 
 
-def undo(ports: Ports) -> Undone:
+def undo(ports: Ports, ref: str = "") -> Undone:
     """Take back the last thing that this actor did with a contact; again, the one before it.
 
     A touch counts no more, and what it told may be told by a letter; its words stay in the
     log. A pause, hold or release becomes what was before.
 
+    Shape:  ref names whose last step it is; empty for the last step with anybody
     Raises: NotFound when there is nothing left to undo; Conflict when somebody changed the
-            same since
+            same since, or when the last step with anybody was a suppression, which stays:
+            what lies before it may be long ago and on somebody else
     """
     with ports.store.write() as tables:
-        operation = tables.log.last_undoable(ports.actor, UNDOABLE)
-        if operation is None:
-            raise nothing_to_undo(ports.actor)
-        contact = tables.people.find(operation.subject.removeprefix("contact:"))
+        wanted = tables.people.find(ref) if ref else None
+        operation = _last_step(ports, tables, wanted)
+        contact = wanted or _contact_of(tables, operation)
         if operation.verb == "touch":
             before = _take_touch_back(tables, operation)
             after: dict[str, Any] = {}
@@ -267,6 +268,25 @@ def undo(ports: Ports) -> Undone:
         )
         tables.log.mark_undone(operation.id, undone_by)
         return Undone(operation, tables.people.by_id(contact.id))
+
+
+def _last_step(ports: Ports, tables: Tables, contact: Contact | None) -> Operation:
+    subject = f"contact:{contact.public_id}" if contact else ""
+    verbs = UNDOABLE if contact else (*UNDOABLE, "suppress")
+    operation = tables.log.last_undoable(ports.actor, verbs, subject)
+    if operation is None:
+        raise nothing_to_undo(ports.actor)
+    if operation.verb not in UNDOABLE:
+        raise Conflict(
+            f"Your last step ended letters to {_contact_of(tables, operation).name}: "
+            "that was their wish, and stays.",
+            "`asterism people undo WHO` takes back what you did last with that contact.",
+        )
+    return operation
+
+
+def _contact_of(tables: Tables, operation: Operation) -> Contact:
+    return tables.people.find(operation.subject.removeprefix("contact:"))
 
 
 def _take_touch_back(tables: Tables, operation: Operation) -> dict[str, Any]:

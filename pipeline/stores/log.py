@@ -36,11 +36,16 @@ class SqlLog:
             ).scalar_one()
         )
 
-    def last_undoable(self, actor: str, verbs: Sequence[str]) -> Operation | None:
+    def last_undoable(
+        self, actor: str, verbs: Sequence[str], subject: str = ""
+    ) -> Operation | None:
         """The latest of these verbs that this actor did and nobody has undone.
 
         What undid another operation is never offered itself.
+
+        Shape: subject narrows it to one subject, when there is one
         """
+        on_it = [operations.c.subject == subject] if subject else []
         undoing = operations.alias("undoing")
         row = self._connection.execute(
             sa.select(operations)
@@ -48,6 +53,7 @@ class SqlLog:
                 operations.c.actor == actor,
                 operations.c.verb.in_(verbs),
                 operations.c.undone_by.is_(None),
+                *on_it,
                 ~sa.exists().where(undoing.c.undone_by == operations.c.id),
             )
             .order_by(operations.c.id.desc())

@@ -12,6 +12,7 @@ from pipeline.model.letters import Section, Snippet
 from pipeline.model.news import SIGNALS, StoryKind
 from pipeline.rules.news.mentions import why_touched
 from pipeline.stores import schema
+from pipeline.stores.missing import taken_back
 
 WORDS = ("title", "fact", "take", "question", "own_wording", "general_wording", "sales_note")
 EDITABLE = frozenset({*WORDS, "cleared_by", "section"})
@@ -30,7 +31,11 @@ class SqlSnippets:
         return self._read(_snippets.c.issue_id == issue_id, _snippets.c.removed.is_(removed))
 
     def keep(self, issue_id: int, story_id: int, section: Section, **fields: str) -> Snippet:
-        """Add a story at its section's end; a removed one comes back with the words it had."""
+        """Add a story at its section's end; a removed one comes back with the words it had.
+
+        Raises: NotFound for a field note that its writer took back
+        """
+        self._hold_note(story_id)
         row = self._row_of(issue_id, story_id)
         if row is None:
             snippet_id = self._add(issue_id, story_id, section, fields)
@@ -116,6 +121,16 @@ class SqlSnippets:
             )
 
     # ── writing ──────────────────────────────────────────────────────────────────────────
+
+    def _hold_note(self, story_id: int) -> None:
+        """A field note stays until we are done: its writer may be taking it back this moment."""
+        note = self._connection.execute(
+            sa.select(_stories.c.title, _stories.c.public_id, _stories.c.taken_back_at)
+            .where(_stories.c.id == story_id, _stories.c.kind == "note")
+            .with_for_update(read=True)
+        ).first()
+        if note is not None and note.taken_back_at is not None:
+            raise taken_back(note.title, note.public_id)
 
     def _add(
         self, issue_id: int, story_id: int, section: Section, fields: Mapping[str, str]

@@ -25,6 +25,7 @@ from pipeline.rules.news.address import link_hash
 from pipeline.rules.news.group import richest_first
 from pipeline.rules.news.words import lead_of
 from pipeline.stores.missing import not_adopted
+from pipeline.stores.missing import taken_back as was_taken_back
 from pipeline.stores.schema import (
     accounts,
     constellations,
@@ -224,11 +225,7 @@ class SqlStories:
             raise NotFound(f"There is no story {what}.", "`asterism stories` lists them.")
         story = read_stories(self._connection, found[:1])[0]
         if story.taken_back_at is not None and not taken_back:
-            raise NotFound(
-                f"The field note “{story.title}” was taken back.",
-                f"`asterism explain story {story.public_id[:8]}` tells by whom; "
-                "`asterism curate note` writes it anew.",
-            )
+            raise was_taken_back(story.title, story.public_id)
         return story
 
     def _by_link(self, link: str) -> list[int]:

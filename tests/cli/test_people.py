@@ -245,6 +245,17 @@ def test_people_undo_again_is_the_step_before(gathered: Door) -> None:
     assert "--as" in gathered("--as", "ruth", "people", "undo", code=3).err
 
 
+def test_people_undo_of_one_contact_passes_over_a_suppression(gathered: Door) -> None:
+    before = gathered.ask("people", "show", INGRID)["standing"]
+    gathered("--as", "ruth", "people", "hold", INGRID, "--reason", "Friday")
+    gathered("--as", "ruth", "people", "suppress", INGRID)
+    refused = gathered("--as", "ruth", "people", "undo", code=4)
+    assert "ended letters to Ingrid Sæther: that was their wish, and stays" in refused.err
+    assert "asterism people undo WHO" in refused.err
+    assert "held letters to" in gathered("--as", "ruth", "people", "undo", INGRID).out
+    assert gathered.ask("people", "show", INGRID)["standing"] == before
+
+
 def test_coverage_names_the_touched_and_the_untouched(to_read: Door) -> None:
     said = to_read("coverage", CONSTELLATION)
     assert "Makers of power tools, November 2026" in said.out

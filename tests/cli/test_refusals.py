@@ -119,7 +119,8 @@ REFUSALS = (
     Refusal(
         "people undo", 3, ("nothing that nobody could take back", "--as"), actor="nobody"
     ),
-    Refusal("people undo now", 2, ("unexpected extra argument",)),
+    Refusal("people undo now", 2, ("“now” is too short", "at least 4 letters")),
+    Refusal("people undo now and then", 2, ("unexpected extra argument",)),
     Refusal("coverage nosuch", 3, NO_CONSTELLATION),
     Refusal("coverage --month 2026-13", 2, ("“2026-13” is none; write it as 2027-03",)),
     Refusal("explain story z", 2, ("“z” is too short", "first 4 characters")),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -392,7 +394,35 @@ def test_a_note_that_somebody_keeps_is_not_taken_back(room: Newsroom) -> None:
         tables.letters.set_state(issue.id, "draft")
     curate.remove(room.ports("liv"), WEEKLY, note.public_id)
     assert curate.undo(room.ports("eva")).verb == "note"
-    assert curate.undo(room.ports("liv")).verb == "remove", "hers is undone, and shows nobody"
+    assert curate.undo(room.ports("liv")).verb == "remove"
+    assert titles(room) == [], "what its writer took back stays out"
+
+
+def test_a_note_is_kept_or_taken_back_never_both(room: Newsroom) -> None:
+    room.issue()
+    note = curate.note(room.ports("eva"), "ferries", "Seen.", title="A note", public=True)
+    together = threading.Barrier(2)
+    came_to: dict[str, str] = {}
+
+    def attempt(name: str, act: Callable[[], object]) -> None:
+        together.wait(60)
+        try:
+            act()
+            came_to[name] = "done"
+        except (Conflict, NotFound):
+            came_to[name] = "refused"
+
+    acts: dict[str, Callable[[], object]] = {
+        "keep": lambda: curate.keep(room.ports("liv"), WEEKLY, note.public_id),
+        "undo": lambda: curate.undo(room.ports("eva")),
+    }
+    threads = [threading.Thread(target=attempt, args=one) for one in acts.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(came_to.values()) == ["done", "refused"]
+    assert titles(room) == (["A note"] if came_to["keep"] == "done" else [])
 
 
 def test_undo_never_takes_back_what_another_said_of_who_told_a_note(room: Newsroom) -> None:

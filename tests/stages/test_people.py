@@ -346,11 +346,24 @@ def test_undo_never_lifts_a_suppression(store: SqlStore) -> None:
     ports = ports_of(store)
     hold(ports, INGRID, "in talks")
     suppress(ports, INGRID)
-    assert undo(ports).operation.verb == "hold"
+    with pytest.raises(Conflict, match="that was their wish, and stays"):
+        undo(ports)
+    assert undo(ports, INGRID).operation.verb == "hold"
     person = show_person(ports, INGRID)
     assert [one.reason for one in person.suppressions] == ["asked"]
     with pytest.raises(NotFound):
-        undo(ports)
+        undo(ports, INGRID)
+
+
+def test_undo_of_one_contact_leaves_the_others_alone(store: SqlStore) -> None:
+    import_people(ports_of(store), FILE, "march.csv")
+    ports = ports_of(store)
+    hold(ports, INGRID, "in talks")
+    pause(ports, "ole@northline.example", date(2027, 4, 1))
+    assert undo(ports, INGRID).operation.verb == "hold"
+    assert show_person(ports, "ole@northline.example").standing == Standing(date(2027, 4, 1))
+    with pytest.raises(NotFound, match="no contact"):
+        undo(ports, "nobody@northline.example")
 
 
 # ── the list ─────────────────────────────────────────────────────────────────────────────

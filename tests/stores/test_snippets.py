@@ -5,8 +5,9 @@ from datetime import date
 
 import pytest
 
-from pipeline.errors import BadInput, Conflict
+from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.stores.sql import SqlStore
+from tests.builders import NOW
 from tests.newsroom import Newsroom
 
 
@@ -161,6 +162,29 @@ def test_a_stale_word_on_who_told_is_a_conflict(room: Newsroom) -> None:
             tables.snippets.vouch(note, "", is_public=True, revision=1)
         (story,) = tables.stories.by_ids([note])
     assert (story.learnt_from, story.is_public, story.revision) == ("northline", False, 2)
+
+
+def test_a_note_that_was_taken_back_is_kept_no_more(room: Newsroom) -> None:
+    issue = room.issue()
+    note, _ = room.story("Seen at the fair", kind="note")
+    with room.store.write() as tables:
+        tables.stories.set_taken_back(note, NOW)
+        with pytest.raises(NotFound, match="“Seen at the fair” was taken back"):
+            tables.snippets.keep(issue.id, note, "main")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_a_note_taken_back_after_a_look_is_kept_no_more(room: Newsroom) -> None:
+    """SQLite has one writer at a time; PostgreSQL has many, and what one saw may be past."""
+    issue = room.issue()
+    note, public_id = room.story("Seen at the fair", kind="note")
+    with room.store.write() as keeper:
+        assert keeper.stories.find(public_id).taken_back_at is None
+        with room.store.write() as writer:
+            writer.stories.set_taken_back(note, NOW)
+        with pytest.raises(NotFound, match="“Seen at the fair” was taken back"):
+            keeper.snippets.keep(issue.id, note, "main")
 
 
 def test_of_two_words_at_once_on_who_told_one_counts(room: Newsroom) -> None:

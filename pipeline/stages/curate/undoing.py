@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from pipeline.errors import Conflict
+from pipeline.errors import Conflict, NotFound
 from pipeline.model.letters import Issue, Snippet
 from pipeline.model.log import Operation
 from pipeline.model.news import Story
@@ -127,7 +128,8 @@ def _restore_snippet(tables: Tables, snippet: Snippet, state: State | None) -> N
         changes["section"] = state["section"]
     restored = tables.snippets.edit(snippet.id, snippet.revision, changes)
     if state["in"] and restored.removed:
-        tables.snippets.keep(snippet.issue_id, snippet.story_id, state["section"])
+        with suppress(NotFound):  # a note that its writer took back meanwhile stays out
+            tables.snippets.keep(snippet.issue_id, snippet.story_id, state["section"])
     elif not state["in"] and not restored.removed:
         tables.snippets.remove(snippet.id)
 
@@ -158,8 +160,8 @@ def _restore_pool(tables: Tables, change: Change, operation: Operation) -> None:
     gone = [ref for ref, was in before.get("taken_back", {}).items() if was]
     for ref in (*operation.after.get("notes", ()), *gone):
         story = story_of(tables, ref, taken_back=True)
+        change.take_back(story)  # first: whoever is about to keep it waits, and finds it gone
         _refuse_if_used(tables, story)
-        change.take_back(story)
 
 
 def _refuse_if_used(tables: Tables, story: Story) -> None:
