@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.news import SourceState
-from pipeline.stages.compose import approve, open_issues, stop
+from pipeline.stages.compose import approve, open_issues, show, stop
 from pipeline.stages.deliver import deliver
 from pipeline.stages.status import Status, status
 from pipeline.stores.sql import SqlStore
-from tests.builders import CATALOG, NOW
+from tests.builders import CATALOG, FERRIES, NOW, WEEKLY
 from tests.compose_scene import REF, Scene, build_scene
 from tests.story_scene import new_item, put_items
 
@@ -291,6 +291,22 @@ def test_what_lint_would_hold_back_is_no_approval_yet(scene: Scene) -> None:
     found = status(scene.ports)
     assert "Between Quays 1 is written, but one thing is to be mended" in sentences(found)
     assert commands(found) == ["asterism issue show ferry-weekly/1"]
+
+
+def test_what_lint_lets_pass_waits_for_its_approver(scene: Scene) -> None:
+    thin = replace(WEEKLY, fallback="headlines")
+    assert thin.floor > 1
+    here = replace(FERRIES, newsletters=(thin,))
+    scene.ports = replace(scene.ports, catalog=replace(CATALOG, constellations=(here,)))
+    asked(scene)
+    scene.people()
+    scene.story("Quay 1 opens an hour earlier")
+    scene.open()
+    scene.finish()
+    found = show(scene.ports, REF).findings
+    assert "under_floor" in [one.code for one in found]
+    assert not any(one.blocks for one in found)
+    assert commands(status(scene.ports)) == ["asterism --as liv issue approve ferry-weekly/1"]
 
 
 def test_an_issue_past_its_day_is_told_as_past(scene: Scene) -> None:

@@ -12,7 +12,7 @@ from pipeline.model.letters import Finding, Issue, Letter, Rendered, Snippet
 from pipeline.rules.example import still_example
 from pipeline.rules.letters import markdown, merge
 from pipeline.rules.letters.render import MAX_HTML
-from pipeline.rules.letters.wall import betrayals
+from pipeline.rules.letters.wall import betrayals, may_enter, travels
 
 MAX_QUOTED = 40  #: words of one source, in quotation marks
 COPIED_RUN = 8  #: so many words of a source in a row, without marks, are a copy
@@ -51,10 +51,11 @@ def lint_issue(
             used it; needs_https is False for the file transport
     """
     main = [snippet for snippet in snippets if snippet.section == "main"]
+    thin = newsletter.fallback == "headlines" and any(map(may_enter, snippets))
     places = _places(snippets)
     found = [
         *_frame(issue, newsletter, firm, needs_https),
-        *_count(main, newsletter),
+        *_count(main, newsletter, thin=thin),
         *_question(main),
         *_written(issue, newsletter, firm),
     ]
@@ -81,7 +82,8 @@ def lint_rendered(
     html = merge.fill_html(rendered.html, longest)
     text = merge.fill_text(rendered.text, longest)
     return tuple(
-        Finding(code, where, what)
+        # clipped by an inbox, a sales edition is still of use
+        Finding(code, where, what, blocks=(code, letter.kind) != ("too_big", "sales"))
         for code, what in (
             *_size(html),
             *_positioning(letter, html, text),
@@ -164,10 +166,10 @@ def _visible(text: str) -> str:
     return merge.fill_text(merge.marked(text), {}).strip()
 
 
-def _count(main: Sequence[Snippet], newsletter: Newsletter) -> Iterator[Finding]:
+def _count(main: Sequence[Snippet], newsletter: Newsletter, *, thin: bool) -> Iterator[Finding]:
     if len(main) < newsletter.floor:
         what = f"{len(main)} of at least {newsletter.floor} stories"
-        yield Finding("under_floor", "stories", what)
+        yield Finding("under_floor", "stories", what, blocks=not thin)
     if len(main) > newsletter.ceiling:
         what = f"{len(main)} stories; at most {newsletter.ceiling}"
         yield Finding("over_ceiling", "stories", what)
@@ -287,7 +289,7 @@ def _confidence(snippet: Snippet, where: str, accounts: Sequence[Account]) -> It
         account = next((a for a in accounts if a.key == snippet.learnt_from), None)
         for told in betrayals(snippet, account, (), accounts):
             what = f"the general wording holds {told}, which betrays where it came from"
-            yield Finding("confidence_betrayed", where, what)
+            yield Finding("confidence_betrayed", where, what, blocks=travels(snippet))
 
 
 # ── other people's words ─────────────────────────────────────────────────────────────────

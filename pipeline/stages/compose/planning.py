@@ -241,20 +241,13 @@ def check(
     found = [*_of_issue(ports, draft), *_of_wall(draft)]
     for key, variation in plan.variations.items():
         values = readers.get(key) or [editions.public_values(draft.material)]
-        inside = variation.letter.kind == "sales"  # clipped by an inbox it is still of use
-        found += (
-            replace(finding, blocks=False) if inside and finding.code == "too_big" else finding
-            for finding in lint_rendered(
-                variation.letter, made[key], longest=longest_values(values)
-            )
-        )
+        found += lint_rendered(variation.letter, made[key], longest=longest_values(values))
     return tuple(dict.fromkeys(found))
 
 
 def _of_issue(ports: Ports, draft: Draft) -> Iterator[Finding]:
     ordered = tuple(snippet for _, snippet in numbered(draft.snippets))
     others = tuple(snippet for snippet in draft.snippets if snippet not in ordered)
-    thin = draft.terms.newsletter.fallback == "headlines" and bool(ordered)
     for finding in lint_issue(
         draft.issue,
         (*ordered, *others),
@@ -266,7 +259,7 @@ def _of_issue(ports: Ports, draft: Draft) -> Iterator[Finding]:
     ):
         if finding.code == "confidence_betrayed":
             continue  # _of_wall looks for more
-        yield replace(finding, blocks=False) if thin and finding.code == "under_floor" else finding
+        yield finding
 
 
 def _of_wall(draft: Draft) -> Iterator[Finding]:

@@ -99,20 +99,15 @@ def _issues(tables: Tables, contact: Contact) -> Part:
     for copy in tables.deliveries.of_contact(contact.id):
         copies.setdefault(refs.get(copy.issue_id, "an issue"), []).append(copy)
     verdicts = tables.reasons.verdicts_of(contact.id)
-    if not verdicts:
-        nothing = whole(Step(None, "No issue has been approved since they are here"))
-        return joined([nothing, *(_copy(tables, *one) for one in _each(copies))])
     parts = []
     for row in verdicts:
         own = copies.pop(row["issue_ref"], [])
         made = (_copy(tables, row["issue_ref"], copy) for copy in own)
         parts.append(joined([whole(_verdict(row)), *made]))
-    left = (_copy(tables, *one) for one in _each(copies))
+    if not parts:
+        parts = [whole(Step(None, "No issue has been approved since they are here"))]
+    left = (_copy(tables, ref, copy) for ref, own in copies.items() for copy in own)
     return joined([latest(parts, ISSUES, lambda rest: _before(verdicts[: len(rest)])), *left])
-
-
-def _each(copies: Mapping[str, Sequence[Delivery]]) -> Iterator[tuple[str, Delivery]]:
-    return ((ref, copy) for ref, several in copies.items() for copy in several)
 
 
 def _verdict(row: Mapping[str, Any]) -> Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -84,3 +85,15 @@ def test_who_hears_of_a_story_while_it_is_being_approved_does_not_hear_it_twice(
         ada = tables.people.find("ada@northline.example")
         told = [fact["story"] for fact in tables.people.told(ada.id)]
     assert len(told) == len(set(told))
+
+
+def test_who_moves_to_a_rival_when_their_copy_is_claimed_does_not_get_it(scene):
+    ready_with_a_confidence(scene)
+    issue = approve(scene.ports, REF).issue
+    with scene.store.write() as tables:
+        claimed = tables.deliveries.claim(issue.id, "x", DUE + timedelta(minutes=2), DUE, 9)
+    to_rival(scene)
+    with scene.store.write() as tables:
+        begun = tables.deliveries.attempting(claimed, DUE)
+    left = {one.address for one in claimed} - {one.address for one in begun}
+    assert left == {"ada@northline.example"}
