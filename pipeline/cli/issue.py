@@ -27,8 +27,7 @@ from pipeline.cli.show import (
 from pipeline.errors import BadInput
 
 if TYPE_CHECKING:
-    from pipeline.model.letters import Arithmetic, EditionKind, Finding, Issue
-    from pipeline.ports import Ports
+    from pipeline.model.letters import Arithmetic, EditionKind, Finding
     from pipeline.stages.compose import IssueView, Opened, Preview
     from pipeline.stages.deliver import Delivered
     from pipeline.stages.status import NewsletterStatus, Status
@@ -54,8 +53,8 @@ def open_(session: Session, json_out: bool) -> None:
 
     with session.ports() as ports:
         opened = open_issues(ports)
-        state = status(ports)
-    if json_out:
+        state = None if json_out else status(ports)
+    if state is None:
         as_json(opened)
     else:
         _show_opened(opened, state)
@@ -124,17 +123,11 @@ def show(session: Session, issue: str, json_out: bool) -> None:
 
     with session.ports() as ports:
         view = call(ports, issue)
-        zone = zone_of(ports, view.issue)
+        zone = ports.catalog.zone_of(view.issue.newsletter_key)
     if json_out:
         as_json(view)
     else:
         _show_issue(view, zone)
-
-
-def zone_of(ports: Ports, issue: Issue) -> str:
-    """Where the newsletter lives: its times are shown there."""
-    newsletter = ports.catalog.newsletter(issue.newsletter_key)
-    return newsletter.rhythm.zone if newsletter else ""
 
 
 def _show_issue(view: IssueView, zone: str) -> None:
@@ -336,7 +329,7 @@ def approve(session: Session, issue: str, clear: tuple[str, ...], json_out: bool
 
     with session.ports() as ports:
         approved = call(ports, issue, clear=clear)
-        zone = zone_of(ports, approved.issue)
+        zone = ports.catalog.zone_of(approved.issue.newsletter_key)
     if json_out:
         as_json(approved)
         return

@@ -255,6 +255,11 @@ class Catalog:
     def newsletter(self, key: str) -> Newsletter | None:
         return next((n for c in self.constellations for n in c.newsletters if n.key == key), None)
 
+    def zone_of(self, newsletter_key: str) -> str:
+        """Where a newsletter lives; UTC when no file knows it any more."""
+        newsletter = self.newsletter(newsletter_key)
+        return newsletter.rhythm.zone if newsletter else "UTC"
+
     def account(self, key: str) -> Account | None:
         return next((a for c in self.constellations for a in c.accounts if a.key == key), None)
 

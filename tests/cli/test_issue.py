@@ -205,3 +205,12 @@ def test_deliver_again_sends_nothing(sent: Door) -> None:
     assert "Nothing is waiting to go out." in sent("deliver").out
     assert sent.ask("deliver") == {"issues": [], "settled_doubts": 0, "next_due_at": None}
     assert sent.state() == before
+
+
+def test_issue_show_of_a_newsletter_that_left_the_files_names_its_zone(sent: Door) -> None:
+    path = sent.path("constellations/power-tools.yaml")
+    files = path.read_text(encoding="utf-8")
+    renamed = files.replace(": under-load\n", ": over-load\n")
+    assert renamed != files
+    path.write_text(renamed, encoding="utf-8")
+    assert "sent, due Thu 19 Nov 2026 07:30 (UTC)" in sent("issue", "show", ISSUE).out

@@ -19,7 +19,6 @@ from pipeline.stages.compose.planning import check, make_plan, render_all
 from pipeline.stages.compose.reading import (
     FROZEN,
     Draft,
-    is_approver,
     is_over,
     newsletter_of,
     read_draft,
@@ -144,8 +143,7 @@ def _next_step(ports: Ports, draft: Draft, findings: tuple[Finding, ...]) -> str
 
 
 def _local(ports: Ports, issue: Issue, at: datetime) -> str:
-    newsletter = ports.catalog.newsletter(issue.newsletter_key)
-    zone = newsletter.rhythm.zone if newsletter else "UTC"
+    zone = ports.catalog.zone_of(issue.newsletter_key)
     return f"{moment_in_words(at, zone)} ({zone})"
 
 
@@ -168,7 +166,8 @@ def edit(
         issue = tables.letters.find_issue(ref)
         constellation, _ = newsletter_of(ports, issue)
         now = ports.clock.now()
-        locked = why_locked(issue, now, by_approver=is_approver(ports, constellation))
+        by_approver = ports.catalog.is_approver(ports.actor, constellation)
+        locked = why_locked(issue, now, by_approver=by_approver)
         if locked:
             raise Conflict(*locked)
         different = {name: text for name, text in new.items() if getattr(issue, name) != text}

@@ -100,8 +100,7 @@ def _read(ports: Ports, tables: Tables, issue_ref: str) -> _Shelf:
 
 def _how_to(ports: Ports, shelf: _Shelf) -> Iterable[str]:
     issue = shelf.issue
-    newsletter = ports.catalog.newsletter(issue.newsletter_key)
-    zone = newsletter.rhythm.zone if newsletter else "UTC"
+    zone = ports.catalog.zone_of(issue.newsletter_key)
     yield (
         f"Goes out {moment_in_words(issue.due_at, zone)}. "
         f"Write until {moment_in_words(issue.cut_off_at, zone)}; "

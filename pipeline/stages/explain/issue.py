@@ -44,7 +44,7 @@ def explain_issue(ports: Ports, ref: str) -> Part:
 
 def _frame(ports: Ports, tables: Tables, issue: Issue) -> Iterator[Step]:
     newsletter = ports.catalog.newsletter(issue.newsletter_key)
-    zone = newsletter.rhythm.zone if newsletter else "UTC"
+    zone = ports.catalog.zone_of(issue.newsletter_key)
     title = newsletter.title if newsletter else issue.newsletter_key
     yield Step(None, f"{title}, number {issue.number}: {_words(issue.state)}", issue.reason)
     beat = tables.reasons.beat_of(issue.id)
