@@ -197,15 +197,11 @@ def curate(firm: Firm, ref: str) -> None:
         if kept["snippet"]["story_public_id"] != northline["public_id"]:
             firm.run("--as", "eva", "curate", "remove", ref, kept["snippet"]["story_public_id"])
     take(firm, ref, northline["public_id"], ORDERED, "A first draft.")
-    take(
-        firm, ref, northline["public_id"], ORDERED, "The quay decides, {{first_name|dear reader}}."
-    )
+    take(firm, ref, northline["public_id"], ORDERED, TAKE)
     firm.run("--as", "eva", "curate", "undo")
     shown = firm.ask("issue", "show", ref)["stories"]
     assert [s["snippet"]["take"] for s in shown] == ["A first draft."], "undo gives it back"
-    take(
-        firm, ref, northline["public_id"], ORDERED, "The quay decides, {{first_name|dear reader}}."
-    )
+    take(firm, ref, northline["public_id"], ORDERED, TAKE)
     held = firm.run("--as", "liv", "issue", "approve", ref, code=4)
     assert "theme" in held
     firm.run("--as", "eva", "issue", "write", ref,

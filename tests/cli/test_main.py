@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import click
@@ -86,17 +87,17 @@ def test_version() -> None:
 # ── every command has its tests ──────────────────────────────────────────────────────────
 
 
-def names_of_tests() -> list[str]:
+@cache
+def names_of_tests() -> tuple[str, ...]:
     files = [*HERE.glob("test_*.py"), *HERE.parent.glob("demo/test_*.py")]
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
     nodes = [node for tree in trees for node in ast.walk(tree)]
-    return [node.name for node in nodes if isinstance(node, ast.FunctionDef)]
+    return tuple(node.name for node in nodes if isinstance(node, ast.FunctionDef))
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_each_command_is_tested_for_success_bad_input_and_again(path: tuple[str, ...]) -> None:
-    group = {"explain": ("explain", path[-1])}.get(path[0], path)
-    ours = [name for name in names_of_tests() if name.startswith(f"test_{'_'.join(group)}_")]
+    ours = [name for name in names_of_tests() if name.startswith(f"test_{'_'.join(path)}_")]
     theirs = [name for name in names_of_tests() if name.startswith(f"test_{path[0]}_again")]
     assert [name for name in ours if "again" not in name], "what it does"
     assert [name for name in [*ours, *theirs] if "again" in name], "being run again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def test_a_list_of_commands_cuts_no_sentence(group: str) -> None:
     assert "..." not in page.partition("Commands:")[2]
 
 
-def test_a_time_without_a_place_names_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_without_a_place_names_its_zone() -> None:
     assert when(MORNING, "Europe/Berlin") == "Thu 19 Nov 2026 08:30"
     assert when(MORNING).startswith("Thu 19 Nov 2026 ")
     assert when(MORNING).split()[-1] == f"{MORNING.astimezone():%Z}"
@@ -75,9 +76,9 @@ def test_explain_says_in_which_zone_its_times_are(to_read: Door) -> None:
     assert to_read("explain", "issue", ISSUE).out.splitlines()[-1].startswith("Times in front are")
 
 
-def test_stories_fit_a_narrow_screen(to_read: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    to_read.environment["COLUMNS"] = "60"
-    lines = to_read("stories", CONSTELLATION, "--limit", "3").out.splitlines()
+def test_stories_fit_a_narrow_screen(to_read: Door) -> None:
+    narrow = replace(to_read, environment={**to_read.environment, "COLUMNS": "60"})
+    lines = narrow("stories", CONSTELLATION, "--limit", "3").out.splitlines()
     assert max(len(line) for line in lines if line.endswith("…")) <= 60
 
 

@@ -341,7 +341,7 @@ def test_what_says_gzip_and_is_not(world: World) -> None:
 # ── servers that break ───────────────────────────────────────────────────────────────────
 
 
-def test_nobody_listens(world: World) -> None:
+def test_nobody_listens() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # held, so that nobody else listens there meanwhile
         port = bound.getsockname()[1]

@@ -543,7 +543,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
 
 
-def test_a_really_full_disk(folder: Folder) -> None:
+def test_a_really_full_disk() -> None:
     """/dev/full answers every write as a full disk does."""
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")

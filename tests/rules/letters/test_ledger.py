@@ -1,4 +1,4 @@
-"""The ledger's law: news in any order ends in one state, and no move of ours sends twice."""
+"""The ledger's law: news in any order ends in one state, and attempts come to an end."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_proof_of_arrival_counts_whatever_we_believed(
     assert hear(believed, proof) == proof
 
 
-def test_a_doubt_is_settled_by_news_and_never_by_us() -> None:
+def test_a_doubt_is_settled_by_news() -> None:
     assert hear("unknown", "accepted") == "accepted"
 
 

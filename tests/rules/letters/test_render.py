@@ -403,3 +403,9 @@ def test_a_form_is_filled_with_parts_and_follows_no_attribute(name: str, form: s
     forms = {**TEMPLATES, name: f"{{{{ '{form}'|say(x=words.people) }}}}"}
     made = render(PROSPECT, forms)
     assert form in (made.text if ".txt" in name else made.html).replace("&gt;", ">")
+
+
+def test_a_form_is_no_longer_than_a_sentence() -> None:
+    forms = {**TEMPLATES, "letter.txt.j2": "{{ '" + "{x}" * 400 + "'|say(x='y') }}"}
+    with pytest.raises(BadInput, match="a form of more than"):
+        render(PROSPECT, forms)

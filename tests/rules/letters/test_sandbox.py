@@ -17,7 +17,7 @@ class _Thing:
 
 
 VALUES = {"thing": _Thing(), "many": tuple(range(300)), "long": "x" * 5_000}
-FILTERS = {"shout": lambda text: text.upper(), "fail": lambda text: 1 / 0}
+FILTERS = {"shout": lambda text, mark="": text.upper() + mark, "fail": lambda text: 1 / 0}
 
 
 def made(source: str, name: str = "t.html.j2", **more: str) -> str:
@@ -98,6 +98,7 @@ def test_a_template_that_is_missing() -> None:
         "{{ thing|attr('__class__') }}", "{{ thing.items|map('upper') }}",
         "{% set thing.name = 'x' %}", "{{ thing.items.append(1) }}",
         "{{ '{0.__class__}'.format(thing) }}", "{{ ('{0.__class__}'|e).format(thing) }}",
+        "{{ ('{0.name}'|e).format(thing) }}",
     ],
 )  # fmt: skip
 def test_secrets_are_out_of_reach(source: str) -> None:
@@ -114,6 +115,7 @@ def test_secrets_are_out_of_reach(source: str) -> None:
         "{{ 'x'|center(1000000000) }}", "{{ 'x'|indent(1000000000) }}",
         "{{ '%9999999d'|format(1) }}",
         "{{ (5).to_bytes(1000000000, 'big')|length }}", "{{ ('{:>1000000000}'|e).format(1) }}",
+        "{{ '{:>100000}'.format('x')|length }}",
         "{% set x %}{{ long }}{{ long }}{% endset %}{{ 'x'|shout(x) }}",
         "{{ 'x'.expandtabs(1000000000) }}", "{{ 'x'.replace('x', 'y') }}",
         "{{ 'a'|replace('', long) }}",
