@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+#: How long a writer waits for another one before it gives up.
 WAIT_S = 30.0
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pipeline.stages.people import Edited, Person
 
 
-class Typed(click.DateTime):
+class TypedDate(click.DateTime):
     """A day or a month, told in the letters that a person types."""
 
     def __init__(self, form: str, shown: str) -> None:
@@ -49,8 +49,8 @@ class Typed(click.DateTime):
             self.fail(f"“{value}” is none; write it as {self._shown}.", param, ctx)
 
 
-DAY = Typed("%Y-%m-%d", "2027-03-31")
-MONTH = Typed("%Y-%m", "2027-03")
+DAY = TypedDate("%Y-%m-%d", "2027-03-31")
+MONTH = TypedDate("%Y-%m", "2027-03")
 STANDING = 60  #: columns for how somebody stands
 MANY = 12  #: rows shown before the rest is counted
 BASIS = {"basis": "Legal basis", "basis_source": "Basis source", "basis_date": "Basis date"}
@@ -260,8 +260,8 @@ def hold(session: Session, who: str, reason: str, json_out: bool) -> None:
 
     with session.ports() as ports:
         done = call(ports, who, reason)
-    words = f"Letters to {done.contact.name} are held back."
-    _edited(done, f"{words} To end it: asterism people release {who}", json_out)
+    said = f"Letters to {done.contact.name} are held back."
+    _edited(done, f"{said} To end it: asterism people release {who}", json_out)
 
 
 @people.command()
@@ -292,11 +292,11 @@ def suppress(session: Session, who: str, newsletter: str, note: str, json_out: b
     _edited(done, "Done; it holds from the very next copy.", json_out)
 
 
-def _edited(done: Edited, words: str, json_out: bool) -> None:
+def _edited(done: Edited, said: str, json_out: bool) -> None:
     if json_out:
         as_json(done)
     else:
-        say(words if done.changed else "It was so already.")
+        say(said if done.changed else "It was so already.")
 
 
 @people.command()

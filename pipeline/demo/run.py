@@ -22,6 +22,7 @@ WEDNESDAY = "2026-11-18T08:00:00+00:00"
 THURSDAY = "2026-11-19T07:31:00+00:00"
 ISSUE = "under-load/1"
 CONSTELLATION = "power-tools"
+LINES = 40  #: of what a command says, that are shown
 #: kind, for whom, heading, what it is
 EDITIONS = (
     ("prospect", "milosz.zielinski@anvil.example", "The prospect edition",
@@ -68,15 +69,15 @@ class Demo:
                 f"{error}\nIts folder is {self.folder}; please report this.",
             ) from error
 
-    def step(self, title: str, *arguments: str, lines: int = 40) -> None:
+    def step(self, title: str, *arguments: str) -> None:
         """One step of the demo: say it, do it, show what it says."""
         command = "asterism " + " ".join(a if " " not in a else f'"{a}"' for a in arguments)
         click.echo(f"\n{click.style(title, bold=True)}\n{click.style('$ ' + command, dim=True)}")
         output = self.call(*arguments)
         shown = output.rstrip().splitlines()
-        click.echo("\n".join(shown[:lines]))
-        if len(shown) > lines:
-            click.echo(click.style(f"  … {len(shown) - lines} lines more", dim=True))
+        click.echo("\n".join(shown[:LINES]))
+        if len(shown) > LINES:
+            click.echo(click.style(f"  … {len(shown) - LINES} lines more", dim=True))
         self.said.append(Said(title, command, output))
 
     def ask(self, *arguments: str) -> Any:

@@ -73,15 +73,15 @@ class World:
             yield self
 
 
-def read_world(folder: Path = OUTSIDE) -> World:
-    """The publishers that the folder's world.toml lists."""
-    listed = tomllib.loads((folder / "world.toml").read_text(encoding="utf-8"))
+def read_world() -> World:
+    """The publishers that outside/world.toml lists."""
+    listed = tomllib.loads((OUTSIDE / "world.toml").read_text(encoding="utf-8"))
     return World(
         tuple(
             Publisher(
                 one["address"],
                 one["type"],
-                tuple((folder / name).read_bytes() for name in one["rounds"]),
+                tuple((OUTSIDE / name).read_bytes() for name in one["rounds"]),
             )
             for one in listed.values()
         )

@@ -21,9 +21,8 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from pipeline.errors import AsterismError, BadInput, Conflict, Down
+from pipeline.settings import WAIT_S
 
-#: How long a writer waits for another one before it gives up.
-WAIT_S = 30.0
 CONNECT_S = 10
 
 

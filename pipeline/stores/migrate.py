@@ -7,7 +7,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from pipeline.errors import BadInput, Conflict, Down
-from pipeline.stores.engine import WAIT_S, connect, make_room, transaction
+from pipeline.settings import WAIT_S
+from pipeline.stores.engine import connect, make_room, transaction
 from pipeline.stores.migrations import HEAD
 
 SCRIPTS = Path(__file__).parent / "migrations"

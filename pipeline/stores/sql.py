@@ -11,9 +11,10 @@ from functools import cached_property
 import sqlalchemy as sa
 
 from pipeline.errors import Conflict
+from pipeline.settings import WAIT_S
 from pipeline.stores.catalog import SqlCatalog
 from pipeline.stores.deliveries import SqlDeliveries
-from pipeline.stores.engine import WAIT_S, connect, make_room, transaction
+from pipeline.stores.engine import connect, make_room, transaction
 from pipeline.stores.insert import insert_once
 from pipeline.stores.letters import SqlLetters
 from pipeline.stores.log import SqlLog

@@ -27,7 +27,7 @@ class Patience:
 
 
 def config_of(app: ASGIApp, patience: Patience) -> uvicorn.Config:
-    """How the pages are served: nothing in the log, nothing said of the server."""
+    """How the pages are served: no address in the log, nothing said of the server."""
     return uvicorn.Config(
         app,
         http=_protocol(patience),

@@ -108,7 +108,7 @@ class _Reader:
             total += part * (after or 1)
             begin = self._at = self._at + bool(after)
             scale = after
-            if after <= 1:
+            if not after:
                 break
             self._at += self._word() in ("and", "und")
         self._at = begin

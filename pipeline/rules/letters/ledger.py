@@ -1,4 +1,4 @@
-"""The ledger's law: which state a copy may move to, and what late or doubled news changes."""
+"""The ledger's law: what attempts, and late or doubled news, make of a copy."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def is_named(text: str, account: Account) -> bool:
 
     Names count as they are written in the file, or all in capitals.
     """
-    seen = as_read(text)
+    seen = _as_read(text)
     return any(
         names(seen, spelled, any_case=False)
         for name in (account.name, *account.aliases) if name
@@ -114,14 +114,14 @@ def is_named(text: str, account: Account) -> bool:
 
 def _hints_at(text: str, account: Account) -> bool:
     """The same, with names of several words in any case."""
-    seen = as_read(text)
+    seen = _as_read(text)
     return is_named(text, account) or any(
         names(seen, name) for name in (account.name, *account.aliases) if len(name.split()) > 1
     )
 
 
 @lru_cache(maxsize=256)
-def as_read(text: str) -> str:
+def _as_read(text: str) -> str:
     """A text as it is written and, below that, as a reader sees it.
 
     Emphasis inside a name, escapes, soft hyphens and letters of other scripts that look like
@@ -245,8 +245,8 @@ def betrayals(
     """
     if account is None:
         return (f"{snippet.learnt_from} stands in no file, so its names cannot be looked for",)
-    wording = as_read(snippet.general_wording)
-    secret = as_read(
+    wording = _as_read(snippet.general_wording)
+    secret = _as_read(
         "\n".join(
             (snippet.title, snippet.fact, snippet.take, snippet.question, snippet.source_text)
         )

@@ -80,20 +80,21 @@ def _feedparse(body: bytes, charset: str, url: str) -> dict[str, Any]:
         "content-type": "application/xml" + (f"; charset={charset}" if charset else ""),
         "content-location": url,
     }
-    for attempt in (body, _REFERENCE.sub(_possible, body)):
-        try:
-            # always a stream: given bytes, feedparser opens the file whose name they are
-            parsed: dict[str, Any] = feedparser.parse(
-                io.BytesIO(attempt),
-                sanitize_html=False,
-                resolve_relative_uris=False,
-                response_headers=headers,
-            )
-        except (OverflowError, ValueError) as error:
-            tripped = error
-        else:
-            return parsed
-    raise tripped
+
+    def read(attempt: bytes) -> dict[str, Any]:
+        # always a stream: given bytes, feedparser opens the file whose name they are
+        parsed: dict[str, Any] = feedparser.parse(
+            io.BytesIO(attempt),
+            sanitize_html=False,
+            resolve_relative_uris=False,
+            response_headers=headers,
+        )
+        return parsed
+
+    try:
+        return read(body)
+    except (OverflowError, ValueError):
+        return read(_REFERENCE.sub(_possible, body))
 
 
 def _possible(match: re.Match[bytes]) -> bytes:

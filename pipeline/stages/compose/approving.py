@@ -33,7 +33,6 @@ from pipeline.stages.compose.planning import (
 )
 from pipeline.stages.compose.reading import (
     Draft,
-    is_approver,
     is_over,
     newsletter_of,
     read_candidates,
@@ -125,7 +124,7 @@ def _may_approve(ports: Ports, issue: Issue) -> None:
             else "Keep its stories for the next issue.",
         )
     constellation, _ = newsletter_of(ports, issue)
-    if not is_approver(ports, constellation):
+    if not ports.catalog.is_approver(ports.actor, constellation):
         approver = ports.catalog.staff(constellation.approver)
         name = approver.name if approver else constellation.approver
         raise Conflict(

@@ -78,11 +78,6 @@ def newsletter_of(ports: Ports, issue: Issue) -> tuple[Constellation, Newsletter
     return constellation, newsletter
 
 
-def is_approver(ports: Ports, constellation: Constellation) -> bool:
-    """Whether who acts is the constellation's approver."""
-    return ports.catalog.is_approver(ports.actor, constellation)
-
-
 def read_draft(ports: Ports, tables: Tables, issue: Issue) -> Draft:
     """The issue, its snippets and every contact's standing, in this transaction's instant."""
     constellation, newsletter = newsletter_of(ports, issue)

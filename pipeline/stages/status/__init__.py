@@ -5,9 +5,9 @@ from pipeline.stages.status.standing import (
     NewsletterStatus,
     Next,
     PoolSize,
-    Progress,
     SourceHealth,
     Status,
+    Unfinished,
 )
 
-__all__ = ["NewsletterStatus", "Next", "PoolSize", "Progress", "SourceHealth", "Status", "status"]
+__all__ = ["NewsletterStatus", "Next", "PoolSize", "SourceHealth", "Status", "Unfinished", "status"]

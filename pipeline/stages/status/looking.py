@@ -21,9 +21,9 @@ from pipeline.stages.status.standing import (
     MissedBeat,
     NewsletterStatus,
     PoolSize,
-    Progress,
     SourceHealth,
     Status,
+    Unfinished,
 )
 from pipeline.stages.status.steps import next_steps
 
@@ -127,7 +127,7 @@ def _issues(
     constellation: Constellation,
     newsletter: Newsletter,
     issues: list[Issue],
-) -> Iterator[Progress]:
+) -> Iterator[Unfinished]:
     """Those that are not finished; of those that are over, only the last can still go on."""
     now = ports.clock.now()
     last = next((issue for issue in reversed(issues) if issue.due_at <= now), None)
@@ -147,7 +147,7 @@ def _progress(
     newsletter: Newsletter,
     issue: Issue,
     held_back: int,
-) -> Progress:
+) -> Unfinished:
     snippets = tables.snippets.of_issue(issue.id)
     main = [snippet for snippet in snippets if snippet.section == "main"]
     used = tables.letters.used_links(newsletter.key, issue.id)
@@ -157,7 +157,7 @@ def _progress(
         needs_https=False,
     )  # fmt: skip
     beat = Beat(issue.beat_on, issue.due_at, issue.beat_on)
-    return Progress(
+    return Unfinished(
         issue=issue,
         late=late_decision(newsletter.rhythm, beat, ports.clock.now()),
         stories=len(main),

@@ -40,7 +40,7 @@ class PoolSize:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Unfinished:
     """An issue that is not finished, and how far it is."""
 
     issue: Issue
@@ -73,7 +73,7 @@ class NewsletterStatus:
     next_beat: Beat | None  #: the first without an issue; None when the rhythm has ended
     opens_at: datetime | None  #: when its issue can be opened
     missed: MissedBeat | None
-    issues: tuple[Progress, ...]  #: the earliest first
+    issues: tuple[Unfinished, ...]  #: the earliest first
 
     @property
     def issue(self) -> Issue | None:

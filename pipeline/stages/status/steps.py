@@ -13,9 +13,9 @@ from pipeline.stages.status.standing import (
     MissedBeat,
     NewsletterStatus,
     Next,
-    Progress,
     SourceHealth,
     Status,
+    Unfinished,
 )
 
 #: Sources that nobody has asked for so long are worth a sentence.
@@ -154,7 +154,7 @@ def _missed(newsletter: NewsletterStatus, missed: MissedBeat) -> Next:
 
 
 def _issue(
-    catalog: Catalog, found: Status, newsletter: NewsletterStatus, progress: Progress
+    catalog: Catalog, found: Status, newsletter: NewsletterStatus, progress: Unfinished
 ) -> Iterator[Next]:
     issue = progress.issue
     name = f"{newsletter.title} {issue.number}"
@@ -187,7 +187,7 @@ def _issue(
 
 
 def _draft(
-    catalog: Catalog, found: Status, newsletter: NewsletterStatus, progress: Progress, name: str
+    catalog: Catalog, found: Status, newsletter: NewsletterStatus, progress: Unfinished, name: str
 ) -> Next:
     issue = progress.issue
     approver = _approver(catalog, issue)
