@@ -8,23 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.model.catalog import Catalog, Selectors
 from pipeline.model.letters import (
+    Batch,
     Beat,
     BeatState,
     Delivery,
     DeliveryState,
     EditionKind,
     Envelope,
+    Event,
+    Fate,
     Heard,
     Issue,
     IssueState,
     LetterStory,
+    Notice,
     PlannedDelivery,
     Purpose,
     Receipt,
@@ -63,7 +67,14 @@ from pipeline.model.people import (
     Suppression,
     SuppressionReason,
 )
+from pipeline.model.running import JobRun, JobState, Lease
 from pipeline.model.sales import AccountCoverage, Touch
+from pipeline.settings import Limits
+
+
+def never() -> bool:
+    """Nobody asks us to stop."""
+    return False
 
 
 class Clock(Protocol):
@@ -102,22 +113,81 @@ class Transport(Protocol):
     """Moves finished messages; each gets a receipt."""
 
     name: str
-    #: True: what `has` does not know never left, so a copy in doubt may be sent again
-    remembers: bool
+    #: So many copies at once suit it.
+    batch_size: int
 
-    def send(self, envelopes: Iterable[Envelope]) -> Iterator[Receipt]:
-        """Move each copy and yield its receipt, in order.
+    def open_batch(self) -> Batch | None:
+        """A new handle for the copies that leave next, to be written down before they do.
+
+        None where there is no such thing.
+
+        Raises: Down
+        """
+        ...
+
+    def send(self, envelopes: Iterable[Envelope], batch: Batch | None = None) -> Iterator[Receipt]:
+        """Move each copy and yield its receipt, each copy once, in any order.
 
         Raises: Down when none can be moved any more; copies without a receipt did not leave
         """
         ...
 
-    def has(self, delivery_public_id: str) -> bool:
-        """Whether this copy is known to have been moved: settles a doubt after a crash."""
+    def fates(
+        self, delivery_public_ids: Sequence[str], batch: Batch | None = None
+    ) -> Mapping[str, Fate]:
+        """What became of copies whose sender died; asked once nobody sends them any more.
+
+        Where there is a batch it is called back: `not_left` says that its copies will not
+        leave, whatever still is on its way.
+
+        Raises: Down when it cannot be said now
+        """
         ...
 
     def finish(self) -> None:
-        """Called when a run's copies are moved; where a transport writes what it shows of them."""
+        """Called when a run's copies are moved: connections are closed, indexes written."""
+        ...
+
+
+class Events(Protocol):
+    """Reads what a provider posts to us of the copies it moved."""
+
+    provider: str
+
+    def refusal(self, body: bytes, headers: Mapping[str, str], now: datetime) -> str:
+        """Why this is not believed (not signed, forged, stale); empty when it is theirs.
+
+        Shape: body as it came, before anybody understood it; header names in lower case
+        """
+        ...
+
+    def read(self, body: bytes) -> Sequence[Event]:
+        """What it says, in its order; what is no event is left out.
+
+        Raises: BadInput when the whole is none (truncated, another shape)
+        """
+        ...
+
+
+class Mailbox(Protocol):
+    """A mailbox that gets copies of what our people write."""
+
+    def mails(self) -> Iterator[tuple[str, bytes]]:
+        """(key, raw message) of each mail that is there; a broken one is given as it is.
+
+        Raises: Down when the mailbox cannot be read
+        """
+        ...
+
+
+class Names(Protocol):
+    """Asks the domain name system."""
+
+    def txt(self, name: str) -> Sequence[str]:
+        """The TXT records of a name; empty when there are none.
+
+        Raises: Down when nobody answers
+        """
         ...
 
 
@@ -725,6 +795,48 @@ class SalesTable(Protocol):
         ...
 
 
+class NoticesTable(Protocol):
+    """Mail among ourselves, each once."""
+
+    def add(self, notice: Notice) -> bool:
+        """Write it down to be sent; False when this person has one of this kind about it."""
+        ...
+
+    def of(self, about: str) -> Sequence[Notice]:
+        """Oldest first."""
+        ...
+
+
+class JobsTable(Protocol):
+    """What runs by itself, who runs it now, and what became of each run."""
+
+    def states(self) -> Mapping[str, JobState]: ...
+
+    def take(self, name: str, owner: str, until: datetime, now: datetime) -> Lease | None:
+        """The right to do a thing alone; None while somebody else has it."""
+        ...
+
+    def let_go(self, lease: Lease) -> None: ...
+
+    def record(self, run: JobRun, next_at: datetime) -> None:
+        """Write what a run came to, and when the job is due again."""
+        ...
+
+    def runs(self, job: str = "", limit: int = ...) -> Sequence[JobRun]:
+        """Latest first."""
+        ...
+
+    def mark(self, name: str) -> str:
+        """A fact about the whole workspace; empty when it was never written."""
+        ...
+
+    def set_mark(self, name: str, value: str) -> None: ...
+
+
+class PostingsTable(Protocol):
+    """What providers and mailboxes told us, as it came, and each thing once."""
+
+
 class LogTable(Protocol):
     """The log of operations."""
 
@@ -758,6 +870,12 @@ class Tables(Protocol):
     def deliveries(self) -> DeliveriesTable: ...
     @property
     def sales(self) -> SalesTable: ...
+    @property
+    def notices(self) -> NoticesTable: ...
+    @property
+    def jobs(self) -> JobsTable: ...
+    @property
+    def postings(self) -> PostingsTable: ...
     @property
     def log(self) -> LogTable: ...
     @property
@@ -810,3 +928,10 @@ class Ports:
     catalog: Catalog
     progress: Progress | Callable[[int, int, str], None]
     actor: str  #: who acts: staff key, name, or the system's user
+    events: Events | None = None  #: None: no provider tells us anything
+    mailbox: Mailbox | None = None  #: None: nobody copies us in
+    names: Names | None = None
+    limits: Limits = field(default_factory=Limits)
+    bcc_address: str = ""  #: that of the mailbox, for the forward kit
+    #: Asked by long work between two steps: True when it is to stop at the next good place.
+    stopping: Callable[[], bool] = never

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import __version__
 from pipeline.model.catalog import Selectors
 from pipeline.model.news import Answer, ParsedFeed, ParseFailed, Request
-from pipeline.ports import Clock, Fetcher, Ports, Progress
+from pipeline.ports import Clock, Events, Fetcher, Mailbox, Names, Ports, Progress, Transport
 from pipeline.rules.letters.tokens import HmacTokens
 from pipeline.settings import Settings
 from pipeline.stores.migrate import migrate
@@ -41,6 +42,17 @@ class RehearsalClock:
 
     def now(self) -> datetime:
         return self.at
+
+
+class RunningClock:
+    """Begins at the instant of ASTERISM_NOW and runs ASTERISM_SPEED times as fast as time does."""
+
+    def __init__(self, start: datetime, speed: float) -> None:
+        self._start, self._speed = start, speed
+        self._began = time.monotonic()
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=(time.monotonic() - self._began) * self._speed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +116,29 @@ def open_ports(workspace: Path, *, actor: str = "", progress: Progress = silent)
     settings = load_settings(workspace, os.environ)
     migrate(settings.database_url, wait_s=settings.wait_s)
     store = SqlStore(settings.database_url, settings.secret, wait_s=settings.wait_s)
-    parser = LazyParser()
+    parser, clock = LazyParser(), _clock(settings)
     try:
         store.check_secret()
         yield Ports(
             store=store,
             workspace=files,
-            clock=_clock(settings),
+            clock=clock,
             fetcher=LazyFetcher(
                 user_agent=f"Asterism/{__version__} (+mailto:{catalog.firm.contact})",
                 allow_networks=settings.allow_networks,
                 allow_ports=settings.allow_ports,
             ),
             parser=parser,
-            transport=FileTransport(settings.output / "mail"),
+            transport=_transport(settings, clock),
             tokens=HmacTokens(settings.secret),
             catalog=catalog,
             progress=progress,
             actor=actor or settings.actor,
+            events=_events(settings),
+            mailbox=_mailbox(settings),
+            names=_names(),
+            limits=settings.limits,
+            bcc_address=settings.bcc_address,
         )
     finally:
         parser.close()
@@ -129,4 +146,29 @@ def open_ports(workspace: Path, *, actor: str = "", progress: Progress = silent)
 
 
 def _clock(settings: Settings) -> Clock:
-    return RehearsalClock(settings.now) if settings.now else SystemClock()
+    if settings.now is None:
+        return SystemClock()
+    return (
+        RunningClock(settings.now, settings.speed)
+        if settings.speed
+        else RehearsalClock(settings.now)
+    )
+
+
+# ── what is imported only where it is chosen ─────────────────────────────────────────────
+
+
+def _transport(settings: Settings, clock: Clock) -> Transport:
+    return FileTransport(settings.output / "mail")
+
+
+def _events(settings: Settings) -> Events | None:
+    return None
+
+
+def _mailbox(settings: Settings) -> Mailbox | None:
+    return None
+
+
+def _names() -> Names | None:
+    return None

@@ -18,6 +18,7 @@ Cadence = Literal["weekly", "monthly", "quarterly"]
 HolidayPolicy = Literal["skip", "before", "after"]
 LatePolicy = Literal["send", "skip"]
 Fallback = Literal["headlines", "skip"]
+UnknownPolicy = Literal["hold", "resend"]
 
 #: So many keys are named where one was asked for that is not there.
 SHOWN = 12
@@ -186,6 +187,7 @@ class Newsletter:
     floor: int = 3  #: a copy with fewer stories is withheld
     ceiling: int = 8
     fallback: Fallback = "skip"
+    unknown: UnknownPolicy = "hold"  #: a copy of which nobody knows whether it left
     recap_of: str = ""  #: key of the newsletter whose parts this one sums up
     language: str = "en"
     invitation_title: str = ""  #: closes the prospect edition; asks for nothing

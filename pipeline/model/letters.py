@@ -57,6 +57,7 @@ class Issue:
     revision: int = 1
     approved_by: str = ""
     approved_at: datetime | None = None
+    review_until: datetime | None = None  #: automatic: not sent before; until then people look
 
     @property
     def ref(self) -> str:
@@ -277,6 +278,22 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """A copy before its values are filled in, for a provider that fills them in itself."""
+
+    key: str  #: copies with the same key share sender, subject, html and text
+    sender_name: str
+    recipient_name: str
+    subject: str  #: with merge marks, as html and text
+    html: str
+    text: str
+    values: Mapping[str, str]
+    headers: Mapping[str, str] = field(
+        default_factory=dict
+    )  #: beyond From, To, Subject: Reply-To, Message-ID, List-…, Feedback-ID
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """What a transport gets: bytes to move and the id to name them by."""
 
@@ -285,6 +302,19 @@ class Envelope:
     recipient: str
     message: bytes
     group: str = ""  #: the issue's ref, for a transport that sorts copies
+    content: Content | None = None  #: the same copy in parts
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A provider's handle under which copies leave together, and can be called back."""
+
+    provider_id: str
+    send_at: datetime  #: when the provider lets them go
+
+
+#: What a transport can say of a copy that somebody was sending when they died.
+Fate = Literal["left", "not_left", "unknown"]
 
 
 SendOutcome = Literal["accepted", "refused", "deferred", "unknown"]
@@ -301,6 +331,45 @@ class Receipt:
     outcome: SendOutcome
     detail: str = ""
     retry_after_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a provider tells of one copy."""
+
+    id: str  #: the provider's; the same event may come twice
+    delivery_public_id: str  #: empty when it names none of ours
+    what: str  #: the provider's word: processed, bounce, spamreport, …
+    at: datetime
+    heard: Heard | None = None  #: what it means for the copy; None: nothing
+    hard: bool = False  #: a bounce for good: the address is dead
+    leaves: bool = False  #: the reader asked the provider for no more mail
+    detail: str = ""  #: a stranger's words, cleaned and cut
+
+
+#: Mail among ourselves about an issue; each kind goes once to a person for one issue.
+NoticeKind = Literal["write", "write_backup", "approve", "review", "held_back", "not_sent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One mail to one of us, frozen when it was written."""
+
+    kind: NoticeKind
+    about: str  #: "issue:PUBLICID"
+    staff_key: str
+    address: str
+    name: str
+    subject: str
+    html: str
+    text: str
+    due_at: datetime
+    id: int = 0
+    public_id: str = ""
+    state: DeliveryState = "planned"
+    reason: str = ""
+    attempts: int = 0
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pipeline.model.letters import (
     Delivery,
     DeliveryState,
     Envelope,
+    Fate,
     Issue,
     IssueState,
     Purpose,
@@ -105,21 +106,18 @@ class _Run:
         return len(doubts)
 
     def _settle_doubts(self, doubts: Sequence[Delivery]) -> None:
-        transport = self.ports.transport
-        there = {one.id for one in doubts if transport.has(one.public_id)}
-        known = [
-            (one, Receipt(one.public_id, "accepted", "found after a crash"))
-            for one in doubts
-            if one.id in there
-        ]
-        rest = [one for one in doubts if one.id not in there]
+        fates = self.ports.transport.fates([one.public_id for one in doubts])
+        by_fate: dict[Fate, list[Delivery]] = {"left": [], "not_left": [], "unknown": []}
+        for one in doubts:
+            by_fate[fates[one.public_id]].append(one)
         with self.ports.store.write() as tables:
             now = self.ports.clock.now()
-            if transport.remembers:
-                tables.deliveries.give_back(rest, "a run died before sending it", now)
-            else:
-                nobody = "a run died while sending it; nobody knows whether it left"
-                known += [(one, Receipt(one.public_id, "unknown", nobody)) for one in rest]
+            tables.deliveries.give_back(by_fate["not_left"], "a run died before sending it", now)
+            found, nobody = "found after a crash", "a run died while sending it"
+            known = [(one, Receipt(one.public_id, "accepted", found)) for one in by_fate["left"]]
+            known += [
+                (one, Receipt(one.public_id, "unknown", nobody)) for one in by_fate["unknown"]
+            ]
             tables.deliveries.settle(known, now)
 
     # ── one issue ────────────────────────────────────────────────────────────────────────

@@ -21,6 +21,7 @@ from pipeline.stores.schema import (
     holds,
     meta,
     newsletters,
+    notices,
     services,
     sources,
     staff,
@@ -36,7 +37,12 @@ COUNTS = ("new", "changed", "renamed", "returned", "retired")
 
 #: Columns elsewhere that hold a key instead of an id, by the table whose key it is.
 _NAMED_IN: Mapping[str, tuple[sa.Column[Any], ...]] = {
-    "staff": (holds.c.staff_key, deliveries.c.staff_key, touches.c.staff_key),
+    "staff": (
+        holds.c.staff_key,
+        deliveries.c.staff_key,
+        touches.c.staff_key,
+        notices.c.staff_key,
+    ),
     "services": (told.c.service_key, variants.c.service_key),
 }
 

@@ -418,6 +418,7 @@ def _issue(row: sa.Row[Any]) -> Issue:
         revision=row.revision,
         approved_by=row.approved_by,
         approved_at=row.approved_at,
+        review_until=row.review_until,
     )
 
 

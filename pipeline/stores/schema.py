@@ -355,6 +355,7 @@ contacts = Table(
     at("retired_at", nullable=True),
     reference("import_id", "imports.id", nullable=True),
     revision(),
+    at("erased_at", nullable=True),  # nothing personal is left in this row but the hash
 )
 
 external_ids = Table(
@@ -444,6 +445,20 @@ imports = Table(
     Column("actor", String(200), nullable=False),
     Column("tally", JSON, nullable=False, default=dict),
     at("at"),
+    at("undone_at", nullable=True),
+)
+
+# what an import did to each contact, so that all of it can be taken back
+import_changes = Table(
+    "import_changes",
+    metadata,
+    key_column(),
+    reference("import_id", "imports.id"),
+    reference("contact_id", "contacts.id"),
+    Column("what", String(20), nullable=False),  # new | changed
+    Column("before", JSON, nullable=False, default=dict),
+    Column("after", JSON, nullable=False, default=dict),
+    UniqueConstraint("import_id", "contact_id"),
 )
 
 # ── letters ──────────────────────────────────────────────────────────────────────────────
@@ -482,6 +497,7 @@ issues = Table(
     at("approved_at", nullable=True),
     Column("approved_by", String(200), nullable=False, default=""),
     revision(),
+    at("review_until", nullable=True),  # automatic: people may look and stop it until then
     UniqueConstraint("newsletter_id", "beat_on"),
     UniqueConstraint("newsletter_id", "number"),
 )
@@ -609,6 +625,122 @@ delivery_events = Table(
     Column("state", String(20), nullable=False),
     text("detail"),
     at("at"),
+    Index("ix_delivery_events_state_at", "state", "at"),
+)
+
+# a provider's handle under which copies left; known before they did
+batches = Table(
+    "batches",
+    metadata,
+    key_column(),
+    Column("transport", String(20), nullable=False),
+    Column("provider_id", String(200), nullable=False),
+    at("send_at"),
+    at("opened_at"),
+    UniqueConstraint("transport", "provider_id"),
+)
+
+# the batch of a copy's latest attempt
+batch_copies = Table(
+    "batch_copies",
+    metadata,
+    key_column(),
+    reference("batch_id", "batches.id"),
+    Column("delivery_id", BigKey, ForeignKey("deliveries.id"), nullable=False, unique=True),
+)
+
+# what providers posted to us, as it came: kept before it is understood
+postings = Table(
+    "postings",
+    metadata,
+    key_column(),
+    Column("provider", String(20), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    at("received_at"),
+    at("taken_in_at", nullable=True),
+    text("detail"),
+)
+
+provider_events = Table(
+    "provider_events",
+    metadata,
+    key_column(),
+    Column("provider", String(20), nullable=False),
+    Column("event_id", String(200), nullable=False),
+    reference("posting_id", "postings.id"),
+    Column("delivery_id", BigKey, ForeignKey("deliveries.id"), nullable=True, index=True),
+    Column("what", String(40), nullable=False),
+    text("detail"),
+    at("at"),
+    UniqueConstraint("provider", "event_id"),
+)
+
+# mail among ourselves: reminders, reviews, what did not go
+notices = Table(
+    "notices",
+    metadata,
+    key_column(),
+    public_id(),
+    Column("kind", String(20), nullable=False),
+    Column("about", String(200), nullable=False),
+    Column("staff_key", String(100), nullable=False),
+    Column("address", String(320), nullable=False),
+    Column("name", String(400), nullable=False, default=""),
+    text("subject"),
+    text("html"),
+    text("text"),
+    Column("state", String(20), nullable=False),
+    text("reason"),
+    at("due_at"),
+    at("next_attempt_at", nullable=True),
+    Column("claimed_by", String(100), nullable=False, default=""),
+    at("lease_until", nullable=True),
+    Column("fence", Integer, nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, default=0),
+    at("settled_at", nullable=True),
+    UniqueConstraint("about", "kind", "staff_key"),
+    Index("ix_notices_state_due_at", "state", "due_at"),
+)
+
+# ── what runs by itself ──────────────────────────────────────────────────────────────────
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    at("next_at", nullable=True),
+    at("started_at", nullable=True),
+    at("finished_at", nullable=True),
+    Column("outcome", String(20), nullable=True),
+    text("detail"),
+    Column("failures", Integer, nullable=False, default=0),
+)
+
+job_runs = Table(
+    "job_runs",
+    metadata,
+    key_column(),
+    Column("job", String(40), nullable=False),
+    at("due_at", nullable=True),
+    at("started_at"),
+    at("finished_at"),
+    Column("outcome", String(20), nullable=False),
+    text("detail"),
+    Column("owner", String(100), nullable=False),
+    Index("ix_job_runs_job_started_at", "job", "started_at"),
+)
+
+# mail copied to our own mailbox, each looked at once
+mails = Table(
+    "mails",
+    metadata,
+    key_column(),
+    Column("digest", String(64), nullable=False, unique=True),  # of its Message-ID
+    at("seen_at"),
+    Column("outcome", String(40), nullable=False),
+    text("detail"),
+    Column("touch_id", BigKey, ForeignKey("touches.id"), nullable=True),
 )
 
 told = Table(

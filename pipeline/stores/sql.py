@@ -16,10 +16,13 @@ from pipeline.stores.catalog import SqlCatalog
 from pipeline.stores.deliveries import SqlDeliveries
 from pipeline.stores.engine import connect, make_room, transaction
 from pipeline.stores.insert import insert_once
+from pipeline.stores.jobs import SqlJobs
 from pipeline.stores.letters import SqlLetters
 from pipeline.stores.log import SqlLog
 from pipeline.stores.news import SqlNews
+from pipeline.stores.notices import SqlNotices
 from pipeline.stores.people import SqlPeople
+from pipeline.stores.postings import SqlPostings
 from pipeline.stores.reasons import SqlReasons
 from pipeline.stores.sales import SqlSales
 from pipeline.stores.schema import meta
@@ -65,6 +68,18 @@ class SqlTables:
     @cached_property
     def sales(self) -> SqlSales:
         return SqlSales(self._connection)
+
+    @cached_property
+    def notices(self) -> SqlNotices:
+        return SqlNotices(self._connection)
+
+    @cached_property
+    def jobs(self) -> SqlJobs:
+        return SqlJobs(self._connection)
+
+    @cached_property
+    def postings(self) -> SqlPostings:
+        return SqlPostings(self._connection)
 
     @cached_property
     def log(self) -> SqlLog:

@@ -7,13 +7,13 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from pipeline.errors import Down
-from pipeline.model.letters import Envelope, Receipt
+from pipeline.model.letters import Batch, Envelope, Fate, Receipt
 from pipeline.transports import outbox
 
 #: So many copies share one sync of their folder.
@@ -30,13 +30,16 @@ class FileTransport:
     """Fits `Transport`. The file's name is the delivery's id, so a second run changes nothing."""
 
     name = "file"
-    remembers = True
+    batch_size = 200
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._touched: set[Path] = set()
 
-    def send(self, envelopes: Iterable[Envelope]) -> Iterator[Receipt]:
+    def open_batch(self) -> None:
+        """Files need no batch."""
+
+    def send(self, envelopes: Iterable[Envelope], batch: Batch | None = None) -> Iterator[Receipt]:
         """Write each copy: temporary file, fsync, rename, and then its folder's fsync.
 
         A receipt is yielded when its file would survive a power cut. A file that is there
@@ -53,8 +56,13 @@ class FileTransport:
             if failure is not None:
                 raise _down(failure, self._folder) from failure
 
-    def has(self, delivery_public_id: str) -> bool:
-        """Whether the copy's file is there."""
+    def fates(
+        self, delivery_public_ids: Sequence[str], batch: Batch | None = None
+    ) -> Mapping[str, Fate]:
+        """A copy has left when its file is there, and surely not when it is not."""
+        return {one: "left" if self._has(one) else "not_left" for one in delivery_public_ids}
+
+    def _has(self, delivery_public_id: str) -> bool:
         if not _ID.fullmatch(delivery_public_id):
             return False
         for pattern in ("", "*/", "*/*/"):

@@ -7,24 +7,39 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
 from pipeline.errors import BadInput, Mistake
 from pipeline.rules.catalog import suggestion
-from pipeline.settings import SETTINGS, WAIT_S, Settings
+from pipeline.rules.people.address import normalise
+from pipeline.settings import (
+    SETTINGS,
+    WAIT_S,
+    Limits,
+    Log,
+    SendGridSettings,
+    Settings,
+    SmtpSettings,
+    SmtpTls,
+    TransportName,
+)
 from pipeline.workspace.files import require_workspace
 from pipeline.workspace.output import no_room
 
 MIN_SECRET = 32
 MAX_WAIT_S = 3600
+MAX_TIMEOUT_S = 600
+MAX_SPEED = 1_000_000
 _LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*?)\s*")
 _QUOTED = re.compile(r"(?P<q>['\"])(?P<text>.*?)(?P=q)\s*(?:#.*)?")
 
@@ -54,7 +69,13 @@ def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
     looked = _Looked(merged, lines, mistakes)
     url = looked.database_url(root)
     networks, ports, now = looked.networks(), looked.ports(), looked.now()
-    wait_s = looked.wait_s()
+    wait_s, speed = looked.wait_s(), looked.number("ASTERISM_SPEED", 0, MAX_SPEED, "times")
+    transport = looked.transport()
+    smtp = looked.smtp(root) if transport == "smtp" else SmtpSettings()
+    sendgrid = looked.sendgrid() if transport == "sendgrid" else SendGridSettings()
+    limits = Limits(looked.whole("ASTERISM_MAIL_PER_HOUR"), looked.whole("ASTERISM_MAIL_PER_DAY"))
+    mailbox = looked.path(root, "ASTERISM_BCC_MAILBOX")
+    log = looked.choice("ASTERISM_LOG", get_args(Log))
     secret = looked.secret()
     _raise(looked.mistakes)
     return Settings(
@@ -66,6 +87,15 @@ def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
         now=now,
         wait_s=wait_s,
         actor=merged.get("ASTERISM_ACTOR", "").strip() or _system_user(),
+        speed=speed,
+        transport=transport,
+        smtp=smtp,
+        sendgrid=sendgrid,
+        limits=limits,
+        dkim_selector=merged.get("ASTERISM_DKIM_SELECTOR", "").strip(),
+        bcc_mailbox=mailbox,
+        bcc_address=looked.address("ASTERISM_BCC_ADDRESS"),
+        log=log,
         environment=merged,
     )
 
@@ -246,18 +276,103 @@ class _Looked:
         return tuple(int(p) for p in parts if p not in wrong) or (80, 443)
 
     def wait_s(self) -> float:
-        value = self._value("ASTERISM_WAIT")
-        if not value:
-            return WAIT_S
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = -1.0
-        if not 0 <= seconds <= MAX_WAIT_S:
+        return self.number("ASTERISM_WAIT", WAIT_S, MAX_WAIT_S)
+
+    # ── mail ─────────────────────────────────────────────────────────────────────────────
+
+    def transport(self) -> TransportName:
+        chosen: TransportName = self.choice("ASTERISM_TRANSPORT", get_args(TransportName))
+        return chosen
+
+    def smtp(self, root: Path) -> SmtpSettings:
+        host, user = self._value("ASTERISM_SMTP_HOST"), self._value("ASTERISM_SMTP_USER")
+        password = self._value("ASTERISM_SMTP_PASSWORD")
+        token_file = self.path(root, "ASTERISM_SMTP_TOKEN_FILE")
+        tls: SmtpTls = self.choice("ASTERISM_SMTP_TLS", get_args(SmtpTls))
+        if not host:
+            self._wrong("ASTERISM_SMTP_HOST", "is missing: the name of the relay")
+        elif tls == "none" and not _is_here(host):
             self._wrong(
-                "ASTERISM_WAIT", f'"{value}" is no number of seconds from 0 to {MAX_WAIT_S}'
+                "ASTERISM_SMTP_TLS",
+                "none is only for a relay on this machine; letters would cross the net unsealed",
             )
-        return seconds
+        if user and not (password or token_file):
+            self._wrong(
+                "ASTERISM_SMTP_USER",
+                "needs ASTERISM_SMTP_PASSWORD or ASTERISM_SMTP_TOKEN_FILE beside it",
+            )
+        port = self.whole("ASTERISM_SMTP_PORT", 465 if tls == "tls" else 587)
+        if not 0 < port <= 65535:
+            self._wrong("ASTERISM_SMTP_PORT", f'"{port}" is no port')
+        return SmtpSettings(
+            host=host,
+            port=port,
+            tls=tls,
+            user=user,
+            password=password,
+            token_file=token_file,
+            ca_file=self.path(root, "ASTERISM_SMTP_CA_FILE"),
+            timeout_s=self.number("ASTERISM_SMTP_TIMEOUT", 30, MAX_TIMEOUT_S) or 30,
+        )
+
+    def sendgrid(self) -> SendGridSettings:
+        key = self._value("ASTERISM_SENDGRID_KEY")
+        if not key:
+            self._wrong("ASTERISM_SENDGRID_KEY", "is missing: an API key that may send mail")
+        url = self._value("ASTERISM_SENDGRID_URL") or SendGridSettings().url
+        if not url.startswith("https://") and not _is_here(urlsplit(url).hostname or ""):
+            self._wrong("ASTERISM_SENDGRID_URL", "must begin with https://; the key crosses it")
+        return SendGridSettings(
+            key=key,
+            url=url.rstrip("/"),
+            sandbox=self.choice("ASTERISM_SENDGRID_SANDBOX", ("no", "yes")) == "yes",
+            webhook_key=self._value("ASTERISM_SENDGRID_WEBHOOK_KEY"),
+        )
+
+    def address(self, name: str) -> str:
+        value = self._value(name)
+        if value:
+            try:
+                return normalise(value)
+            except BadInput as wrong:
+                self._wrong(name, f"is no e-mail address: {wrong.message}")
+        return value
+
+    # ── plain values ─────────────────────────────────────────────────────────────────────
+
+    def choice(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of a few words; the first when nothing is said."""
+        value = self._value(name).lower()
+        if value and value not in choices:
+            self._wrong(name, f'"{value}" is none of: {", ".join(choices)}')
+            return choices[0]
+        return value or choices[0]
+
+    def whole(self, name: str, default: int = 0) -> int:
+        value = self._value(name)
+        if value and not (value.isascii() and value.isdigit() and len(value) < 10):
+            self._wrong(name, f'"{value}" is no whole number, 0 or more')
+            return default
+        return int(value) if value else default
+
+    def number(self, name: str, default: float, most: float, what: str = "seconds") -> float:
+        value = self._value(name)
+        try:
+            number = float(value or default)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number <= most:
+            self._wrong(name, f'"{value}" is no number of {what} from 0 to {most:g}')
+            return default
+        return number
+
+    def path(self, root: Path, name: str) -> Path | None:
+        """As it stands, or beside the workspace's files."""
+        value = self._value(name)
+        if not value:
+            return None
+        path = Path(value).expanduser()
+        return path if path.is_absolute() else root.resolve() / path
 
     def now(self) -> datetime | None:
         value = self._value("ASTERISM_NOW")
@@ -272,6 +387,16 @@ class _Looked:
             self._wrong("ASTERISM_NOW", f'"{value}" has no offset: add Z or one such as +01:00')
             return None
         return now.astimezone(UTC)
+
+
+def _is_here(host: str) -> bool:
+    """Whether this name can only mean this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _sqlite(root: Path, value: str) -> str:

@@ -24,6 +24,7 @@ from pipeline.model.catalog import (
     Source,
     SourceKind,
     Staff,
+    UnknownPolicy,
     Word,
 )
 from pipeline.rules.people.address import domain_of
@@ -327,8 +328,8 @@ class NewsletterShape(Shape):
     title: Line = Field(description="What readers see.")
     mode: Mode = Field(
         default="curated",
-        description="curated: people keep and write. automatic: the machine will, once "
-        "there is a scheduler; until then it is treated as curated.",
+        description="curated: people keep and write. automatic: the machine composes it, and it "
+        "goes after the review window unless somebody stops it.",
     )
     rhythm: RhythmShape = Field(description="When issues go out.")
     lead: Days = Field(
@@ -349,12 +350,16 @@ class NewsletterShape(Shape):
     review_window: Hours = Field(
         default=24,
         json_schema_extra={"default": "24 h"},
-        description="Automatic: so long a person can look and stop it (not in use yet).",
+        description="Automatic: so long a person can look and stop it.",
     )
     floor: int = Field(default=3, ge=1, le=50, description="A copy with fewer stories stays here.")
     ceiling: int = Field(default=8, ge=1, le=50, description="No issue has more stories.")
     fallback: Fallback = Field(
         default="skip", description="Too little to say: headlines alone, or skip the issue."
+    )
+    unknown: UnknownPolicy = Field(
+        default="hold",
+        description="A copy of which nobody knows whether it left: hold it, or resend it.",
     )
     recap_of: Key = Field(
         default="", description="The newsletter that this one sums up; nobody gets both."
@@ -387,6 +392,7 @@ class NewsletterShape(Shape):
             floor=self.floor,
             ceiling=self.ceiling,
             fallback=self.fallback,
+            unknown=self.unknown,
             recap_of=self.recap_of,
             language=self.language,
             invitation_title=self.invitation.title if self.invitation else "",

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.model.letters import Envelope, Receipt
+from pipeline.model.letters import Batch, Envelope, Receipt
 from pipeline.stages.deliver import deliver
 from pipeline.stores.sql import SqlStore
 from pipeline.transports.file import FileTransport
@@ -33,7 +33,7 @@ class LeashedTransport(FileTransport):
         super().__init__(folder)
         self._most = most
 
-    def send(self, envelopes: Iterable[Envelope]) -> Iterator[Receipt]:
+    def send(self, envelopes: Iterable[Envelope], batch: Batch | None = None) -> Iterator[Receipt]:
         if len(list(self._folder.rglob("*.eml"))) >= self._most:
             signal.alarm(PATIENCE_S)  # the end, should nobody come to kill us
             while True:

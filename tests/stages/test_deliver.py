@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from email import policy
@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.errors import Down
 from pipeline.model.catalog import Rhythm
-from pipeline.model.letters import Envelope, PlannedDelivery, Receipt
+from pipeline.model.letters import Batch, Envelope, Fate, PlannedDelivery, Receipt
 from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports
 from pipeline.stages.deliver import GONE, Delivered, deliver
@@ -36,10 +36,14 @@ class ScriptedTransport:
     def __init__(self, *outcomes: str, remembers: bool = False) -> None:
         self.outcomes = list(outcomes)
         self.remembers = remembers
+        self.batch_size = 200
         self.sent: list[Envelope] = []
         self.finished = 0
 
-    def send(self, envelopes: Iterable[Envelope]) -> Iterator[Receipt]:
+    def open_batch(self) -> Batch | None:
+        return None
+
+    def send(self, envelopes: Iterable[Envelope], batch: Batch | None = None) -> Iterator[Receipt]:
         for envelope in envelopes:
             outcome = self.outcomes.pop(0) if self.outcomes else "accepted"
             if outcome == "dies":
@@ -47,8 +51,8 @@ class ScriptedTransport:
             self.sent.append(envelope)
             yield Receipt(envelope.delivery_public_id, outcome, f"scripted: {outcome}")
 
-    def has(self, delivery_public_id: str) -> bool:
-        return False
+    def fates(self, ids: Sequence[str], batch: Batch | None = None) -> Mapping[str, Fate]:
+        return dict.fromkeys(ids, "not_left" if self.remembers else "unknown")
 
     def finish(self) -> None:
         self.finished += 1
@@ -59,7 +63,7 @@ class NarrowDisk(FileTransport):
 
     room = 0
 
-    def send(self, envelopes: Iterable[Envelope]) -> Iterator[Receipt]:
+    def send(self, envelopes: Iterable[Envelope], batch: Batch | None = None) -> Iterator[Receipt]:
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         receipts: list[Receipt] = []
         failure: Down | None = None

@@ -78,13 +78,13 @@ def test_sending_again_changes_nothing(tmp_path: Path) -> None:
 def test_it_remembers_what_it_has(tmp_path: Path) -> None:
     transport = FileTransport(tmp_path / "not" / "yet")
     here, loose, elsewhere = envelope(), envelope(group=""), envelope(group="ferry-weekly/2")
-    assert not transport.has(here.delivery_public_id)
+    assert transport.fates([here.delivery_public_id]) == {here.delivery_public_id: "not_left"}
     list(transport.send([here, loose, elsewhere]))
     again = FileTransport(tmp_path / "not" / "yet")
     for one in (here, loose, elsewhere):
-        assert again.has(one.delivery_public_id)
+        assert again.fates([one.delivery_public_id]) == {one.delivery_public_id: "left"}
     for strange in ("", "*", "../1", new_public_id(), here.delivery_public_id.upper()):
-        assert not again.has(strange)
+        assert again.fates([strange]) == {strange: "not_left"}
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,9 @@ def test_an_index_is_written_only_for_what_was_touched(tmp_path: Path) -> None:
     first, second = envelope(), envelope(group="ferry-weekly/2")
     list(transport.send([first, second]))
     later = FileTransport(tmp_path)
-    assert later.has(second.delivery_public_id)  # a doubt settled after a crash touches it too
+    assert later.fates([second.delivery_public_id]) == {
+        second.delivery_public_id: "left"
+    }  # a doubt settled after a crash touches it too
     later.finish()
     assert not (tmp_path / "ferry-weekly" / "1" / "index.html").exists()
     assert (tmp_path / "ferry-weekly" / "2" / "index.html").is_file()

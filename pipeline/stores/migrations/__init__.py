@@ -8,4 +8,4 @@ years what it does today. tests/stores/test_migrate.py holds both against each o
 
 from __future__ import annotations
 
-HEAD = "0001"
+HEAD = "0002"

@@ -1,0 +1,1 @@
+"""Adapters that read mailboxes of our own."""
