@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.stages.compose.approving import Approved, Stopped, approve, stop
+from pipeline.stages.compose.automatic import Automatic, HeldBack, compose_automatic
 from pipeline.stages.compose.opening import NoIssue, Opened, open_issues
 from pipeline.stages.compose.previewing import Preview, preview
 from pipeline.stages.compose.showing import (
@@ -16,6 +17,8 @@ from pipeline.stages.compose.showing import (
 
 __all__ = [
     "Approved",
+    "Automatic",
+    "HeldBack",
     "IssueView",
     "NoIssue",
     "Opened",
@@ -24,6 +27,7 @@ __all__ = [
     "Stopped",
     "Written",
     "approve",
+    "compose_automatic",
     "edit",
     "list_issues",
     "open_issues",
