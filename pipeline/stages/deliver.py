@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +22,7 @@ from pipeline.model.letters import (
     Receipt,
     Variant,
 )
+from pipeline.owners import is_dead, this_process
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.envelope import envelope
 from pipeline.rules.letters.ledger import OPEN, finish
@@ -70,7 +68,7 @@ def deliver(ports: Ports, *, chunk: int = CHUNK, lease_s: int = LEASE_S) -> Deli
     Units:  chunk, copies per claim; lease_s, seconds
     Raises: Down when the transport or the store can take no more; what went out is on record
     """
-    run = _Run(ports, _owner(), chunk, timedelta(seconds=lease_s))
+    run = _Run(ports, this_process(), chunk, timedelta(seconds=lease_s))
     doubts = run.settle_doubts()
     with ports.store.read() as tables:
         due = tables.deliveries.due(ports.clock.now())
@@ -97,7 +95,7 @@ class _Run:
         """Copies between sent and known, of runs that died: find out, or say that nobody knows."""
         now = self.ports.clock.now()
         with self.ports.store.write() as tables:
-            for owner in filter(_is_dead, tables.deliveries.holders()):
+            for owner in filter(is_dead, tables.deliveries.holders()):
                 tables.deliveries.end_leases(owner, now)
         with self.ports.store.read() as tables:
             doubts = tables.deliveries.in_doubt(now)
@@ -268,35 +266,3 @@ def _by_state(
 def _hours(late: timedelta) -> str:
     hours = int(late / timedelta(hours=1))
     return f"{hours} hours" if hours < 72 else f"{hours // 24} days"
-
-
-# ── who holds a lease ────────────────────────────────────────────────────────────────────
-
-
-def _owner() -> str:
-    """This process, so that another one on this machine can see whether it lives."""
-    return f"{_machine()}|{os.getpid()}|{secrets.token_hex(4)}"
-
-
-def _machine() -> str:
-    """This machine, and on Linux this view of its processes (a container has its own)."""
-    try:
-        view = os.readlink("/proc/self/ns/pid")  # noqa: PTH115  no file, a name of the kernel's
-    except OSError:
-        view = ""
-    return f"{platform.node()[:40]} {view}".strip()
-
-
-def _is_dead(owner: str) -> bool:
-    """Whether this owner surely is no more; on another machine only its lease can tell."""
-    machine, _, rest = owner.partition("|")
-    number = rest.partition("|")[0]
-    if os.name != "posix" or machine != _machine() or not number.isdigit():
-        return False
-    try:
-        os.kill(int(number), 0)  # asks, and sends nothing
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
