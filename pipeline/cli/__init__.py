@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pipeline import __version__
-from pipeline.cli import curate, desk, issue, news, people, reasons
+from pipeline.cli import curate, desk, issue, news, operate, people, reasons
 from pipeline.cli import workspace as files
 from pipeline.cli.session import Ordered, Session
 from pipeline.cli.show import fault, no_color
@@ -43,7 +43,7 @@ def asterism(ctx: click.Context, workspace: Path | None, actor: str) -> None:
     ctx.obj = Session(folder, actor)
 
 
-for commands in (files, news, curate, issue, people, reasons, desk):
+for commands in (files, news, curate, issue, people, reasons, desk, operate):
     for command in commands.COMMANDS:
         asterism.add_command(command)
 

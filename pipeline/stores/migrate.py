@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -61,6 +62,47 @@ def upgrade(url: str, scripts: Path = SCRIPTS, head: str = HEAD, *, wait_s: floa
             _check_references(connection)
     finally:
         engine.dispose()
+
+
+def rebuild(
+    url: str,
+    revision: str,
+    fill: Callable[[sa.Connection], None],
+    *,
+    allow: Callable[[sa.Connection], None] = lambda connection: None,
+    wait_s: float = WAIT_S,
+) -> None:
+    """Make the database anew: as it was at `revision`, filled, and brought to the newest.
+
+    All of it in one transaction: when anything fails, what was there stands as it stood.
+
+    Shape:  allow looks at what is there before anything is touched, and may raise
+    Raises: as migrate(); Conflict when this program does not know the revision
+    """
+    make_room(url)
+    engine = connect(url, writes=True, wait_s=wait_s, foreign_keys=False)
+    try:
+        with transaction(engine) as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+            if _revision(connection) is None:
+                _refuse_strangers(connection)
+            else:
+                allow(connection)
+            _drop(connection)
+            _run(connection, SCRIPTS, revision)
+            fill(connection)
+            _run(connection, SCRIPTS, HEAD)
+            _check_references(connection)
+    finally:
+        engine.dispose()
+
+
+def _drop(connection: sa.Connection) -> None:
+    """Take away all tables of ours, those of newer and older programs, too."""
+    there = sa.MetaData()
+    there.reflect(connection)
+    there.drop_all(connection)
 
 
 def _revision(connection: sa.Connection) -> str | None:

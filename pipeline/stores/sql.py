@@ -113,6 +113,12 @@ class SqlStore:
         with transaction(self._writers) as connection:
             yield SqlTables(connection, self._address_key)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """One instant of the whole database, for a backup; others go on writing."""
+        with transaction(self._readers) as connection:
+            yield connection
+
     def check_secret(self) -> None:
         """Hold the secret against the one that this database was first used with.
 
