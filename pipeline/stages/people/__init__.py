@@ -1,0 +1,21 @@
+"""People: bring them in, look at one, keep letters from somebody, forget somebody."""
+
+from pipeline.stages.people.bringing import import_people
+from pipeline.stages.people.looking import Person, list_people, show_person
+from pipeline.stages.people.standing import Edited, hold, pause, release, suppress
+from pipeline.stages.people.undoing import UNDOABLE, Undone, undo
+
+__all__ = [
+    "UNDOABLE",
+    "Edited",
+    "Person",
+    "Undone",
+    "hold",
+    "import_people",
+    "list_people",
+    "pause",
+    "release",
+    "show_person",
+    "suppress",
+    "undo",
+]

@@ -1,0 +1,174 @@
+"""Keep letters from somebody: pause, hold, release, suppress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from pipeline.errors import BadInput, Conflict
+from pipeline.model.people import EVERYWHERE, Contact
+from pipeline.ports import PeopleTable, Ports, Tables
+from pipeline.rules.deeds import in_words
+from pipeline.rules.people.standing import logged_in_words
+from pipeline.stages.people.parts import log, standing_as_logged
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What came of a change by hand to how a contact stands."""
+
+    contact: Contact  #: as it is now
+    changed: bool  #: False when it was so already
+    before: Mapping[str, Any]  #: paused_until, hold, held_by, suppressed
+    after: Mapping[str, Any]
+
+
+def pause(ports: Ports, ref: str, until_on: date, *, revision: int | None = None) -> Edited:
+    """No letters to this contact until that day. The same day again changes nothing.
+
+    Shape:  revision is the one that the caller has seen
+    Raises: NotFound, BadInput (a day that is past); Conflict when somebody changed the contact
+            after that revision
+    """
+    now = ports.clock.now()
+    if until_on <= now.date():
+        raise BadInput(f"{until_on} is not in the future.", "Name the day from which letters go.")
+
+    def do(people: PeopleTable, contact_id: int, seen: int) -> None:
+        people.pause(contact_id, until_on, ports.actor, now, revision=seen)
+
+    return _edit(ports, ref, "pause", {"paused_until": until_on.isoformat()}, do, revision)
+
+
+def hold(
+    ports: Ports, ref: str, reason: str, *, staff_key: str = "", revision: int | None = None
+) -> Edited:
+    """The account owner holds letters to this contact back until they are released.
+
+    Shape:  staff_key is who holds, the actor when empty; revision is the one that the caller
+            has seen
+    Raises: NotFound, BadInput (no reason); Conflict when somebody changed the contact after
+            that revision
+    """
+    if not reason.strip():
+        raise BadInput("A hold needs its reason.", "Say it in a few words, for your colleagues.")
+    holder = staff_key or ports.actor
+
+    def do(people: PeopleTable, contact_id: int, seen: int) -> None:
+        people.hold(contact_id, holder, reason.strip(), ports.clock.now(), revision=seen)
+
+    wish = {"hold": reason.strip(), "held_by": holder}
+    return _edit(ports, ref, "hold", wish, do, revision)
+
+
+def release(ports: Ports, ref: str, *, revision: int | None = None) -> Edited:
+    """End pause and hold of this contact; a suppression stays.
+
+    Shape:  revision is the one that the caller has seen
+    Raises: NotFound; Conflict when somebody changed the contact after that revision
+    """
+
+    def do(people: PeopleTable, contact_id: int, seen: int) -> None:
+        people.release(contact_id, ports.clock.now(), revision=seen)
+
+    wish = {"paused_until": None, "hold": "", "held_by": ""}
+    return _edit(ports, ref, "release", wish, do, revision)
+
+
+def suppress(ports: Ports, ref: str, *, scope: str = EVERYWHERE, detail: str = "") -> Edited:
+    """Never mail this contact again: they asked one of us for it.
+
+    It asks for no revision: it takes nothing back that a colleague wrote, and is never refused
+    because somebody was quicker.
+
+    Shape:  scope is a newsletter's key, or EVERYWHERE
+    Raises: NotFound
+    """
+    if scope != EVERYWHERE:
+        ports.catalog.find_newsletter(scope)
+    with ports.store.write() as tables:
+        contact = tables.people.find(ref)
+        before = standing_as_logged(ports, tables, contact)
+        if not tables.people.suppress(contact.id, scope, "asked", ports.clock.now(), detail):
+            _keep_words(ports, tables, contact, before, detail)
+            return Edited(contact, False, before, before)
+        tables.people.edited(contact.id)
+        return _edited(ports, tables, "suppress", contact, before)
+
+
+def _keep_words(
+    ports: Ports, tables: Tables, contact: Contact, standing: Mapping[str, Any], detail: str
+) -> None:
+    """What somebody adds to a suppression that is in force changes nothing, but is not lost."""
+    known = (one.detail for one in tables.people.suppressions(contact.id))
+    if detail and detail not in known:
+        subject = f"contact:{contact.public_id}"
+        log(ports, tables, "suppress", subject, before=standing, after={"note": detail})
+
+
+# ── what the verbs share ─────────────────────────────────────────────────────────────────
+
+
+def _edit(
+    ports: Ports,
+    ref: str,
+    verb: str,
+    wish: dict[str, Any],
+    do: Callable[[PeopleTable, int, int], None],
+    revision: int | None,
+) -> Edited:
+    """Look, act, write down. What is so already counts as no change, whoever was quicker."""
+    with ports.store.write() as tables:
+        contact = tables.people.find(ref)
+        before = standing_as_logged(ports, tables, contact)
+        if before == before | wish:
+            return Edited(contact, False, before, before)
+        seen = contact.revision if revision is None else revision
+        try:
+            do(tables.people, contact.id, seen)
+        except Conflict as stale:
+            raise _both(ports, tables, contact, seen, wish) from stale
+        return _edited(ports, tables, verb, contact, before)
+
+
+def _edited(
+    ports: Ports, tables: Tables, verb: str, was: Contact, before: dict[str, Any]
+) -> Edited:
+    contact = tables.people.by_id(was.id)
+    after = standing_as_logged(ports, tables, contact)
+    subject = f"contact:{contact.public_id}"
+    log(
+        ports,
+        tables,
+        verb,
+        subject,
+        before=before,
+        after=after | {"revision": contact.revision},
+    )
+    return Edited(contact, True, before, after)
+
+
+def _both(
+    ports: Ports, tables: Tables, was: Contact, seen: int, wish: Mapping[str, Any]
+) -> Conflict:
+    """Who changed a contact since, how it stands now, and what was wanted: nothing is lost."""
+    contact = tables.people.by_id(was.id)
+    who = "; ".join(dict.fromkeys(_since(tables, contact, seen)))
+    return Conflict(
+        f"{contact.name} changed since you looked: {who}.\n"
+        f"  As it stands: {logged_in_words(standing_as_logged(ports, tables, contact))}\n"
+        f"  Yours: {logged_in_words(wish)}",
+        "Look at both, then do yours again on top of the newest.",
+    )
+
+
+def _since(tables: Tables, contact: Contact, seen: int) -> Iterator[str]:
+    unsaid = contact.revision - seen
+    for operation in tables.log.of(f"contact:{contact.public_id}"):
+        if operation.after.get("revision", 0) > seen:
+            unsaid -= 1
+            yield in_words(operation, contact.name)
+    if unsaid > 0:  # imports write one line for all
+        yield "a file of people was brought in"
