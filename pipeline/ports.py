@@ -819,11 +819,18 @@ class JobsTable(Protocol):
     def let_go(self, lease: Lease) -> None: ...
 
     def record(self, run: JobRun, next_at: datetime) -> None:
-        """Write what a run came to, and when the job is due again."""
+        """Write what a run came to, and when the job is due again.
+
+        A run without a detail found nothing to do: it gets no line in the history.
+        """
         ...
 
     def runs(self, job: str = "", limit: int = ...) -> Sequence[JobRun]:
         """Latest first."""
+        ...
+
+    def trim_runs(self, before: datetime) -> int:
+        """Forget runs older than this; how many."""
         ...
 
     def mark(self, name: str) -> str:

@@ -1,0 +1,59 @@
+"""When a job that runs by itself is due, and when again: the program's own table, no cron."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pipeline.model.running import JobState
+
+#: However often a job has failed, it is tried again after this (or its own pace, if slower).
+LONGEST_WAIT = timedelta(hours=1)
+#: No lease lasts longer; one that seems to was written before the clock was set back.
+LONGEST_LEASE = timedelta(hours=2)
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MOST_DOUBLINGS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something that is done again and again, by one process at a time."""
+
+    name: str
+    every: timedelta
+    lease: timedelta  #: how long one run may hold it before another machine takes over
+
+
+def is_due(job: Job, state: JobState | None, now: datetime) -> bool:
+    """Whether it is to run now.
+
+    A job that never ran is due. One whose next run lies further ahead than any wait of its own
+    was put there before the clock was set back: it is due, and not silent until the clock has
+    come there again.
+    """
+    if state is None or state.next_at is None:
+        return True
+    return state.next_at <= now or state.next_at - now > wait(job, state.failures)
+
+
+def next_after(job: Job, now: datetime, failures: int = 0) -> datetime:
+    """When it runs again after a run that has ended now.
+
+    The next full step of its own pace, counted in UTC: a tick that comes a second early or
+    late neither skips a step nor doubles one, and a machine that slept for days runs it once.
+    After failures the wait doubles, up to an hour or its own pace.
+
+    Shape:  failures are those in a row, this run's among them
+    """
+    if failures:
+        return now + wait(job, failures)
+    return now + job.every - (now - _EPOCH) % job.every
+
+
+def wait(job: Job, failures: int = 0) -> timedelta:
+    """The longest that it may wait for its next run."""
+    if not failures:
+        return job.every
+    doubled: timedelta = job.every * 2 ** min(failures - 1, _MOST_DOUBLINGS)
+    return min(doubled, max(job.every, LONGEST_WAIT))
