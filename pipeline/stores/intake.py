@@ -163,7 +163,9 @@ class PeopleImport:
     def _known(self, matched: Mapping[str, sa.Row[Any]]) -> Mapping[str, Known]:
         ids = [one.id for one in matched.values()]
         evidence: dict[int, set[Basis]] = defaultdict(set)
-        for row in self._connection.execute(sa.select(bases).where(bases.c.contact_id.in_(ids))):
+        for row in self._connection.execute(
+            sa.select(bases).where(bases.c.contact_id.in_(ids), bases.c.withdrawn_at.is_(None))
+        ):
             evidence[row.contact_id].add(basis_of(row))
         named: dict[int, set[tuple[str, str]]] = defaultdict(set)
         for row in self._connection.execute(

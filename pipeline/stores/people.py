@@ -130,9 +130,11 @@ class SqlPeople:
     # ── how they stand ───────────────────────────────────────────────────────────────────
 
     def bases(self, contact_id: int) -> Sequence[tuple[Basis, datetime, str]]:
-        """All evidence, latest first: (basis, recorded at, by whom)."""
+        """All evidence that stands, latest first: (basis, recorded at, by whom)."""
         rows = self._connection.execute(
-            sa.select(bases).where(bases.c.contact_id == contact_id).order_by(bases.c.id.desc())
+            sa.select(bases)
+            .where(bases.c.contact_id == contact_id, bases.c.withdrawn_at.is_(None))
+            .order_by(bases.c.id.desc())
         )
         return tuple((standing.basis_of(row), row.at, row.actor) for row in rows)
 

@@ -313,7 +313,9 @@ class SqlReasons:
     def contact_counts(self) -> Mapping[str, int]:
         contacts, bases, suppressions = schema.contacts, schema.bases, schema.suppressions
         here = contacts.c.retired_at.is_(None)
-        based = sa.exists().where(bases.c.contact_id == contacts.c.id)
+        based = sa.exists().where(
+            bases.c.contact_id == contacts.c.id, bases.c.withdrawn_at.is_(None)
+        )
         suppressed = sa.exists().where(
             suppressions.c.address_hash == contacts.c.address_hash,
             suppressions.c.scope == "*",

@@ -384,6 +384,7 @@ bases = Table(
     Column("version", String(60), nullable=False, default=""),
     Column("actor", String(200), nullable=False),
     at("at"),
+    at("withdrawn_at", nullable=True),  # its import was taken back: on record, in force no more
 )
 
 subscriptions = Table(

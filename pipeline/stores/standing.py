@@ -47,7 +47,7 @@ def latest_basis(connection: sa.Connection, contact_ids: Sequence[int]) -> Mappi
     """The newest evidence of each contact."""
     newest = (
         sa.select(sa.func.max(bases.c.id))
-        .where(bases.c.contact_id.in_(contact_ids))
+        .where(bases.c.contact_id.in_(contact_ids), bases.c.withdrawn_at.is_(None))
         .group_by(bases.c.contact_id)
     )
     rows = connection.execute(sa.select(bases).where(bases.c.id.in_(newest)))

@@ -23,6 +23,7 @@ AT = sa.DateTime(timezone=True)
 def upgrade() -> None:
     op.add_column("imports", sa.Column("undone_at", AT, nullable=True))
     op.add_column("contacts", sa.Column("erased_at", AT, nullable=True))
+    op.add_column("bases", sa.Column("withdrawn_at", AT, nullable=True))
     op.add_column("issues", sa.Column("review_until", AT, nullable=True))
     op.create_index("ix_delivery_events_state_at", "delivery_events", ["state", "at"])
     _imports()
