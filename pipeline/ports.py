@@ -844,6 +844,40 @@ class PostingsTable(Protocol):
     """What providers and mailboxes told us, as it came, and each thing once."""
 
 
+class MailsTable(Protocol):
+    """Mail copied to our own mailbox, each looked at once."""
+
+    def known(self) -> frozenset[str]:
+        """Digests of everything that was looked at."""
+        ...
+
+    def add(self, digest: str, outcome: str, detail: str, now: datetime) -> bool:
+        """Write a mail down; False when somebody did before."""
+        ...
+
+
+class ForwardsTable(Protocol):
+    """What passing a story on asks; a story counts together with those merged into it."""
+
+    def issues_with(self, story_id: int, constellation: str) -> Sequence[int]:
+        """Ids of the constellation's issues that keep this story, the latest first."""
+        ...
+
+    def told_before(self, contact_id: int, story_id: int) -> Sequence[Mapping[str, Any]]:
+        """Through what this contact had the story, latest first: at, through, by, issue."""
+        ...
+
+    def passed_on(
+        self, staff_key: str, contact_id: int, story_id: int, start: datetime, end: datetime
+    ) -> bool:
+        """Whether this person logged in that time that they passed the story on to them."""
+        ...
+
+    def titles(self, since: datetime) -> Sequence[tuple[int, str]]:
+        """(story id, title) of what our pools had since then, as its source and as we call it."""
+        ...
+
+
 class LogTable(Protocol):
     """The log of operations."""
 
@@ -883,6 +917,10 @@ class Tables(Protocol):
     def jobs(self) -> JobsTable: ...
     @property
     def postings(self) -> PostingsTable: ...
+    @property
+    def mails(self) -> MailsTable: ...
+    @property
+    def forwards(self) -> ForwardsTable: ...
     @property
     def log(self) -> LogTable: ...
     @property

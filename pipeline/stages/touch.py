@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import get_args
 
 from pipeline.errors import BadInput
-from pipeline.model.log import Operation
 from pipeline.model.news import Story
 from pipeline.model.sales import MACHINE_TOUCHES, Touch, TouchKind
 from pipeline.ports import Ports, Tables
+from pipeline.rules.people.by_hand import SLIP, as_operation
 
 KINDS = tuple(kind for kind in get_args(TouchKind) if kind not in MACHINE_TOUCHES)
-
-#: The same words so soon again are a slip of the finger, not a second touch.
-SLIP = timedelta(minutes=1)
 
 #: A week; what is longer was another key, and one such touch would drown all others.
 MOST_MINUTES = 7 * 24 * 60
@@ -74,17 +70,8 @@ def touch(
         if tables.sales.same_touch(done, done.at - SLIP) is not None:
             return Logged(done, new=False)
         touch_id = tables.sales.add_touch(done)
-        after = {"kind": kind, "minutes": minutes, "story": story.public_id if story else ""}
-        tables.log.add(
-            Operation(
-                ports.actor,
-                "touch",
-                f"contact:{contact.public_id}",
-                done.at,
-                {},
-                after | {"touch": touch_id},
-            )
-        )
+        told = story.public_id if story else ""
+        tables.log.add(as_operation(done, touch_id, contact, ports.actor, told))
     return Logged(done, new=True)
 
 

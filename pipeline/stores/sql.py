@@ -15,10 +15,12 @@ from pipeline.settings import WAIT_S
 from pipeline.stores.catalog import SqlCatalog
 from pipeline.stores.deliveries import SqlDeliveries
 from pipeline.stores.engine import connect, make_room, transaction
+from pipeline.stores.forwards import SqlForwards
 from pipeline.stores.insert import insert_once
 from pipeline.stores.jobs import SqlJobs
 from pipeline.stores.letters import SqlLetters
 from pipeline.stores.log import SqlLog
+from pipeline.stores.mails import SqlMails
 from pipeline.stores.news import SqlNews
 from pipeline.stores.notices import SqlNotices
 from pipeline.stores.people import SqlPeople
@@ -80,6 +82,14 @@ class SqlTables:
     @cached_property
     def postings(self) -> SqlPostings:
         return SqlPostings(self._connection)
+
+    @cached_property
+    def mails(self) -> SqlMails:
+        return SqlMails(self._connection)
+
+    @cached_property
+    def forwards(self) -> SqlForwards:
+        return SqlForwards(self._connection)
 
     @cached_property
     def log(self) -> SqlLog:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInput, NotFound
+from pipeline.rules.people.by_hand import SLIP
 from pipeline.stages.compose import show
 from pipeline.stages.people import show_person, undo
 from pipeline.stages.report import coverage
-from pipeline.stages.touch import SLIP, touch
+from pipeline.stages.touch import touch
 from pipeline.stores.sql import SqlStore
 from tests.compose_scene import REF, Scene, build_scene, log_of
 
