@@ -309,7 +309,10 @@ def _kept(
     """A backup of the rows that are about to be replaced."""
     if not replace or not _has_rows(settings):
         return None
-    path = workspace / FOLDER / f"before-restore-{now:%Y%m%dT%H%M%SZ}.zip"
+    number, path = 1, workspace / FOLDER / f"before-restore-{now:%Y%m%dT%H%M%SZ}.zip"
+    while path.exists():
+        number += 1
+        path = path.with_name(f"before-restore-{now:%Y%m%dT%H%M%SZ}-{number}.zip")
     return backup(workspace, environ, path).path
 
 
