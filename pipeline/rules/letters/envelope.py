@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from email.utils import parseaddr
 
 from pipeline.model.catalog import Firm, Newsletter
-from pipeline.model.letters import Delivery, Envelope, Issue, Variant
+from pipeline.model.letters import Content, Delivery, Envelope, Issue, Variant
 from pipeline.rules.letters.merge import fill_html, fill_text
-from pipeline.rules.letters.mime import build_message, list_headers, message_id
+from pipeline.rules.letters.mime import LIST_HEADERS, build_message, list_headers, message_id
+
+#: What a provider that builds the message itself must be told beyond From, To and Subject.
+BORNE = frozenset({"Reply-To", "Message-ID", *LIST_HEADERS})
 
 
 def envelope(
@@ -27,11 +30,12 @@ def envelope(
         copy.merge.get("sender_name") or firm.name,
         copy.merge.get("sender_address") or firm.contact,
     )
+    # a contact without a name goes by the address, and that is no name to write in front
+    name = "" if copy.name == copy.address else copy.name
     answers = parseaddr(copy.headers.get("Reply-To", ""))
     message = build_message(
         sender=sender,
-        # a contact without a name goes by the address, and that is no name to write in front
-        recipient=("" if copy.name == copy.address else copy.name, copy.address),
+        recipient=(name, copy.address),
         subject=fill_text(variant.subject, copy.merge),
         html=fill_html(variant.html, copy.merge),
         text=fill_text(variant.text, copy.merge),
@@ -41,7 +45,24 @@ def envelope(
         list_headers=_list_headers(copy, issue, newsletter, firm),
         language=variant.language,
     )
-    return Envelope(copy.public_id, sender[1], copy.address, message, issue.ref)
+    content = Content(
+        key="|".join((str(variant.id), variant.key, *sender)),
+        sender_name=sender[0],
+        recipient_name=name,
+        subject=variant.subject,
+        html=variant.html,
+        text=variant.text,
+        values=copy.merge,
+        headers=borne(message),
+    )
+    return Envelope(copy.public_id, sender[1], copy.address, message, issue.ref, content)
+
+
+def borne(message: bytes) -> dict[str, str]:
+    """Those of BORNE that a message of ours bears, each as it stands there, on one line."""
+    head = message[: message.index(b"\r\n\r\n")].decode("ascii").replace("\r\n ", " ")
+    lines = (line.partition(": ") for line in head.split("\r\n"))
+    return {name: value for name, _, value in lines if name in BORNE}
 
 
 def _list_headers(

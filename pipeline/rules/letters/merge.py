@@ -98,7 +98,7 @@ class Flow:
 
 
 Piece = str | Field | Given | Flow
-_Write = Callable[[str, Context], str]
+Write = Callable[[str, Context], str]
 
 
 # ── what people write ────────────────────────────────────────────────────────────────────
@@ -273,12 +273,12 @@ def clean_value(value: str) -> str:
 
 def fill_html(html: str, values: Mapping[str, str]) -> str:
     """A copy's HTML: every value escaped for the place it stands in."""
-    return _filled(segments(html), cleaned(values), for_html)
+    return filled(segments(html), cleaned(values), for_html)
 
 
 def fill_text(text: str, values: Mapping[str, str]) -> str:
     """A copy's text part (or subject): values as they are, paragraphs wrapped to 70 columns."""
-    return tidy(_filled(text_segments(text), cleaned(values), for_text))
+    return tidy(filled(text_segments(text), cleaned(values), for_text))
 
 
 def cleaned(values: Mapping[str, str]) -> dict[str, str]:
@@ -289,7 +289,8 @@ def cleaned(values: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _filled(pieces: tuple[Piece, ...], values: Mapping[str, str], write: _Write) -> str:
+def filled(pieces: tuple[Piece, ...], values: Mapping[str, str], write: Write) -> str:
+    """Pieces with their values (made clean before), each written for its context."""
     out = []
     for piece in pieces:
         if isinstance(piece, str):
@@ -298,9 +299,9 @@ def _filled(pieces: tuple[Piece, ...], values: Mapping[str, str], write: _Write)
             out.append(write(values.get(piece.name) or piece.default, piece.context))
         elif isinstance(piece, Given):
             if values.get(piece.name):
-                out.append(_filled(piece.parts, values, write))
+                out.append(filled(piece.parts, values, write))
         else:
-            out.append(wrap(_filled(piece.parts, values, write), piece.first, piece.rest))
+            out.append(wrap(filled(piece.parts, values, write), piece.first, piece.rest))
     return "".join(out)
 
 
