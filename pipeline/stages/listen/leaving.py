@@ -1,21 +1,19 @@
-"""What readers and the world answer: who leaves, who stays after all, what became of a copy."""
+"""A reader leaves, or stays after all; and the pages that anybody may read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.errors import NotFound
-from pipeline.model.letters import Delivery, DeliveryState, Heard, Issue
-from pipeline.model.log import Operation
+from pipeline.model.letters import Delivery, Issue
 from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.language import how_often
 from pipeline.rules.letters.ledger import OUT
-from pipeline.rules.people.standing import as_logged, current
+from pipeline.stages.listen.hearing import RECIPIENT, log, standing
 
 Scope = Literal["this", "all"]
 
@@ -23,10 +21,6 @@ LEAVE = "leave"  #: what a leave link's token is good for, and nothing else
 
 #: So soon after a copy went out a press may be a machine's that looks behind every button.
 TOO_SOON = timedelta(minutes=10)
-
-#: Who acts in the log where it is none of us: who got the letter, or who takes their mail in.
-RECIPIENT = "recipient"
-MAIL_SERVER = "mail server"
 
 _PUBLIC_ID = re.compile(r"[a-z2-7]{26}")
 
@@ -101,10 +95,10 @@ def leave(ports: Ports, token: str, scope: Scope, *, one_click: bool, again: boo
         where = EVERYWHERE if scope == "all" else _issue(tables, copy).newsletter_key
         how = "one click" if one_click else "on the page"
         detail = f"{how}, copy {copy.public_id}"
-        before = _standing(ports, tables, copy.contact_id)
+        before = standing(ports, tables, copy.contact_id)
         if tables.people.suppress(copy.contact_id, where, "left", now, detail, also=copy.address):
             letters = "all" if where == EVERYWHERE else where
-            _log(ports, tables, copy, RECIPIENT, "leave", before, letters=letters, how=how)
+            log(ports, tables, copy, RECIPIENT, "leave", before, letters=letters, how=how)
         return Left()
 
 
@@ -121,37 +115,11 @@ def keep_after_all(ports: Ports, token: str) -> None:
         copy = tables.deliveries.by_public_id(public_id)
         if copy is None or copy.contact_id is None:
             return
-        before = _standing(ports, tables, copy.contact_id)
+        before = standing(ports, tables, copy.contact_id)
         scopes = (_issue(tables, copy).newsletter_key, EVERYWHERE)
         lifted = [tables.people.lift(copy.contact_id, scope, now) for scope in scopes]
         if any(lifted):
-            _log(ports, tables, copy, RECIPIENT, "stay", before)
-
-
-def hear(ports: Ports, delivery_public_id: str, news: Heard, detail: str) -> DeliveryState | None:
-    """Take in what the world tells of a copy; None when there is no such copy.
-
-    May come late, twice and out of order. A complaint blocks the person everywhere, a bounce
-    for good the address that the copy went to.
-    """
-    now = ports.clock.now()
-    with ports.store.write() as tables:
-        state = tables.deliveries.hear(delivery_public_id, news, detail, now)
-        copy = tables.deliveries.by_public_id(delivery_public_id)
-        if news in ("complained", "bounced") and copy is not None and copy.contact_id is not None:
-            _block(ports, tables, copy, copy.contact_id, news, detail)
-        return state
-
-
-def _block(
-    ports: Ports, tables: Tables, copy: Delivery, contact_id: int, news: Heard, detail: str
-) -> None:
-    people, now, before = tables.people, ports.clock.now(), _standing(ports, tables, contact_id)
-    if news == "bounced":
-        if people.block(copy.address, EVERYWHERE, "bounce", now, detail):
-            _log(ports, tables, copy, MAIL_SERVER, "bounce", before, letters="all")
-    elif people.suppress(contact_id, EVERYWHERE, "complaint", now, detail, also=copy.address):
-        _log(ports, tables, copy, RECIPIENT, "complain", before, letters="all")
+            log(ports, tables, copy, RECIPIENT, "stay", before)
 
 
 def public_issue(ports: Ports, public_id: str) -> PublicIssue:
@@ -183,26 +151,3 @@ def recent_issues(ports: Ports, limit: int = 50) -> tuple[Issue, ...]:
 
 def _issue(tables: Tables, copy: Delivery) -> Issue:
     return tables.letters.by_id(copy.issue_id)
-
-
-def _standing(ports: Ports, tables: Tables, contact_id: int) -> Mapping[str, Any]:
-    standing = current(tables.people.standing(contact_id), ports.clock.now().date())
-    return as_logged(standing, tables.people.suppressions(contact_id))
-
-
-def _log(
-    ports: Ports,
-    tables: Tables,
-    copy: Delivery,
-    actor: str,
-    verb: str,
-    before: Mapping[str, Any],
-    **more: str,
-) -> None:
-    """A fact for whoever asks later why letters stopped, or came again; nobody undoes it."""
-    if copy.contact_id is None:
-        return
-    contact = tables.people.by_id(copy.contact_id)
-    after = {**_standing(ports, tables, contact.id), **more, "copy": copy.public_id}
-    subject = f"contact:{contact.public_id}"
-    tables.log.add(Operation(actor, verb, subject, ports.clock.now(), before, after))

@@ -1,0 +1,19 @@
+"""Sends what is due, each copy once; and what a person decides of copies that are in doubt."""
+
+from pipeline.stages.deliver.holding import Allowed, allow_after_restore
+from pipeline.stages.deliver.resolving import Doubt, Resolution, Resolved, list_doubts, resolve
+from pipeline.stages.deliver.sending import GONE, Delivered, IssueDelivered, deliver
+
+__all__ = [
+    "GONE",
+    "Allowed",
+    "Delivered",
+    "Doubt",
+    "IssueDelivered",
+    "Resolution",
+    "Resolved",
+    "allow_after_restore",
+    "deliver",
+    "list_doubts",
+    "resolve",
+]
