@@ -611,6 +611,8 @@ deliveries = Table(
     at("planned_at"),
     at("settled_at", nullable=True),
     Column("message_id", String(300), nullable=False, default=""),
+    # what moved it in its latest attempt; who asks what became of it asks the same one
+    Column("transport", String(20), nullable=True),
     UniqueConstraint("issue_id", "purpose", "contact_id"),
     UniqueConstraint("issue_id", "purpose", "staff_key"),
     UniqueConstraint("issue_id", "purpose", "address_hash"),
@@ -661,6 +663,7 @@ postings = Table(
     at("received_at"),
     at("taken_in_at", nullable=True),
     text("detail"),
+    UniqueConstraint("provider", "digest"),
 )
 
 provider_events = Table(

@@ -25,6 +25,7 @@ def upgrade() -> None:
     op.add_column("contacts", sa.Column("erased_at", AT, nullable=True))
     op.add_column("bases", sa.Column("withdrawn_at", AT, nullable=True))
     op.add_column("issues", sa.Column("review_until", AT, nullable=True))
+    op.add_column("deliveries", sa.Column("transport", sa.String(20), nullable=True))
     op.create_index("ix_delivery_events_state_at", "delivery_events", ["state", "at"])
     _imports()
     _batches()
@@ -97,6 +98,7 @@ def _events() -> None:
         sa.Column("taken_in_at", AT, nullable=True),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_postings"),
+        sa.UniqueConstraint("provider", "digest", name="uq_postings_provider_digest"),
     )
     op.create_table(
         "provider_events",
