@@ -159,6 +159,10 @@ def _clock(settings: Settings) -> Clock:
 
 
 def _transport(settings: Settings, clock: Clock) -> Transport:
+    if settings.transport == "smtp":
+        from pipeline.transports.smtp import SmtpTransport
+
+        return SmtpTransport(settings.smtp)
     return FileTransport(settings.output / "mail")
 
 

@@ -1,0 +1,65 @@
+"""What a relay says, made fit to be shown and kept: one plain line, nobody's address in it."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+
+from pipeline.rules.mask import mask
+from pipeline.transports.smtp_line import Reply
+
+MAX_DETAIL = 300
+
+_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")
+
+#: Codes of RFC 4954 and 3463 that speak of us, whoever the letter is for: sign in first, the
+#: sign-in is not (any more) good, the sender is none of ours, the day's mail is spent.
+_OUR_CODES = {530, 534, 535, 538}
+_OUR_ENHANCED = {"5.1.7", "5.1.8", "5.4.5", "5.7.8", "5.7.9", "5.7.11"}
+#: Many relays tell these only when they hear of a recipient or have the letter.
+_OUR_WORDS = re.compile(
+    r"relay(?:ing)?\b.{0,20}\b(?:denied|not (?:permitted|allowed))|unable to relay"
+    r"|sender (?:address )?(?:rejected|refused|denied|not allowed)"
+    r"|authentication (?:is )?required|address is not verified"
+    r"|sending (?:quota|limit).{0,20}exceeded",
+    re.IGNORECASE,
+)
+
+
+def said(reply: Reply, hidden: tuple[str, ...] = ()) -> str:
+    """`550 5.1.1 No such user here`: printable, on one line, at most 300 characters.
+
+    Shape: hidden are secrets and addresses that the relay may repeat
+    """
+    texts = [line.decode("utf-8", "replace").strip() for line in reply.lines]
+    code = enhanced(reply)
+    texts = [text.removeprefix(code).strip() for text in texts]
+    return _plain(" ".join([str(reply.code), code, *texts]), hidden)
+
+
+def enhanced(reply: Reply) -> str:
+    """The code of RFC 3463 that the reply begins with; empty when there is none."""
+    found = _ENHANCED.match(reply.lines[0].decode("latin-1").strip())
+    return found[0] if found else ""
+
+
+def is_ours(reply: Reply) -> bool:
+    """Whether a refusal speaks of us, so that every other copy would be refused as well."""
+    return (
+        reply.code in _OUR_CODES
+        or enhanced(reply) in _OUR_ENHANCED
+        or _OUR_WORDS.search(said(reply)) is not None
+    )
+
+
+def spellings(secret: str) -> tuple[str, ...]:
+    """A secret as it stands, and as it went over the line."""
+    return (secret, b64encode(secret.encode("utf-8", "surrogateescape")).decode())
+
+
+def _plain(text: str, hidden: tuple[str, ...]) -> str:
+    for word in sorted(filter(None, hidden), key=len, reverse=True):
+        text = re.sub(re.escape(word), "…", text, flags=re.IGNORECASE)
+    text = "".join(sign if sign.isprintable() else " " for sign in text)
+    text = " ".join(mask(text).split())
+    return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"
