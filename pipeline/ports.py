@@ -60,12 +60,15 @@ from pipeline.model.people import (
     Basis,
     Candidate,
     Contact,
+    ImportChange,
+    ImportRecord,
     ImportRow,
     ImportTally,
     Standing,
     StandingFacts,
     Suppression,
     SuppressionReason,
+    TakenBack,
 )
 from pipeline.model.running import JobRun, JobState, Lease
 from pipeline.model.sales import AccountCoverage, Touch
@@ -485,6 +488,32 @@ class PeopleTable(Protocol):
         ...
 
 
+class ImportsTable(Protocol):
+    """People files that were brought in, and how one of them is taken back."""
+
+    def records(self) -> Sequence[ImportRecord]:
+        """Latest first."""
+        ...
+
+    def find(self, ref: str = "") -> ImportRecord:
+        """By id or the beginning of one, or the latest of a file's name; the latest when empty.
+
+        Raises: NotFound, BadInput when several begin so
+        """
+        ...
+
+    def changes(self, import_id: int) -> Sequence[ImportChange]:
+        """What it did to each contact and how that contact stands now, as they came in."""
+        ...
+
+    def take_back(self, import_id: int, decided: Sequence[TakenBack], now: datetime) -> None:
+        """Write what was decided, and that this import was undone.
+
+        Raises: Conflict when it was undone already
+        """
+        ...
+
+
 class LettersTable(Protocol):
     """Beats, issues, editions and audiences."""
 
@@ -546,9 +575,10 @@ class LettersTable(Protocol):
         reason: str = "",
         approved_by: str | None = None,
         approved_at: datetime | None = None,
+        review_until: datetime | None = None,
         expect: Sequence[IssueState] = (),
     ) -> Issue:
-        """Move an issue on.
+        """Move an issue on; an approval writes by whom, when, and until when it is looked at.
 
         Raises: Conflict when it is not in one of the expected states
         """
@@ -903,6 +933,8 @@ class Tables(Protocol):
     def stories(self) -> StoriesTable: ...
     @property
     def people(self) -> PeopleTable: ...
+    @property
+    def imports(self) -> ImportsTable: ...
     @property
     def letters(self) -> LettersTable: ...
     @property

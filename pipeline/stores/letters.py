@@ -169,11 +169,13 @@ class SqlLetters:
         reason: str = "",
         approved_by: str | None = None,
         approved_at: datetime | None = None,
+        review_until: datetime | None = None,
         expect: Sequence[IssueState] = (),
     ) -> Issue:
         values: dict[str, Any] = {"state": state, "reason": reason}
         if approved_by is not None:
             values |= {"approved_by": approved_by, "approved_at": approved_at}
+            values |= {"review_until": review_until}
         move = sa.update(schema.issues).where(schema.issues.c.id == issue_id).values(**values)
         if expect:
             move = move.where(schema.issues.c.state.in_(expect))

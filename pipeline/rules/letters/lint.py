@@ -61,13 +61,16 @@ def lint_issue(
     ]
     for snippet in snippets:
         where = places[snippet.id]
-        found += _snippet(snippet, where)
-        found += _confidence(snippet, where, accounts)
-        found += _quotes(snippet, where)
+        found += _story(snippet, where, accounts)
         if reused and snippet.url and snippet.url in reused:
             what = f"the link stood in {reused[snippet.url]} already: {snippet.url}"
             found.append(Finding("link_reused", where, what))
     return (*found, *_quotes_by_source(snippets))
+
+
+def lint_story(snippet: Snippet, accounts: Sequence[Account] = ()) -> tuple[Finding, ...]:
+    """What can be said of one kept story alone, wherever it stands."""
+    return tuple(_story(snippet, _places((snippet,))[snippet.id], accounts))
 
 
 def lint_rendered(
@@ -243,6 +246,12 @@ def _short(title: str) -> str:
     return title if len(title) <= 32 else f"{title[:32].rsplit(' ', 1)[0]}…"
 
 
+def _story(snippet: Snippet, where: str, accounts: Sequence[Account]) -> Iterator[Finding]:
+    yield from _snippet(snippet, where)
+    yield from _confidence(snippet, where, accounts)
+    yield from _quotes(snippet, where)
+
+
 def _snippet(snippet: Snippet, where: str) -> Iterator[Finding]:
     if not snippet.title.strip():
         yield Finding("no_title", where, "it has no title")
@@ -305,7 +314,7 @@ def _quotes(snippet: Snippet, where: str) -> Iterator[Finding]:
         yield Finding("copied_title", where, what, blocks=False)
     for texts in ((snippet.fact, snippet.take), (snippet.own_wording,)):
         shown = "\n".join(map(_paragraphs, texts))
-        quoted = _quoted(snippet) if len(texts) > 1 else quoted_words(shown)
+        quoted = quoted_of(snippet) if len(texts) > 1 else quoted_words(shown)
         if quoted > MAX_QUOTED:
             what = f"{quoted} quoted words; at most {MAX_QUOTED} of one source"
             yield Finding("over_quoted", where, what)
@@ -323,14 +332,14 @@ def _quotes_by_source(snippets: Sequence[Snippet]) -> Iterator[Finding]:
     quoted: dict[str, list[int]] = {}
     for snippet in snippets:
         if snippet.story_kind == "news" and snippet.source_name:
-            quoted.setdefault(snippet.source_name, []).append(_quoted(snippet))
+            quoted.setdefault(snippet.source_name, []).append(quoted_of(snippet))
     for source, counts in quoted.items():
         if sum(counts) > MAX_QUOTED >= max(counts):
             what = f"{sum(counts)} quoted words in several stories; at most {MAX_QUOTED}"
             yield Finding("over_quoted", f"source “{source}”", what)
 
 
-def _quoted(snippet: Snippet) -> int:
+def quoted_of(snippet: Snippet) -> int:
     """Quoted words in what most readers see of a story."""
     shown = "\n".join(map(_paragraphs, (snippet.fact, snippet.take)))
     return quoted_words(shown) + quoted_words(snippet.title)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import get_args
 
 from pipeline.errors import Conflict, NotFound
@@ -97,8 +98,8 @@ def approve(ports: Ports, ref: str, *, clear: Sequence[str] = ()) -> Approved:
     findings = check(ports, draft, plan, made)
     _hold_back(issue, findings)
     with ports.store.write() as tables:
-        _is_unchanged(ports, tables, read)
-        approved = _freeze(ports, tables, draft, plan, made, cleared)
+        be_unchanged(ports, tables, read)
+        approved = freeze(ports, tables, draft, plan, made, cleared)
     return Approved(
         issue=approved,
         arithmetic=plan.arithmetic,
@@ -178,10 +179,12 @@ def _hold_back(issue: Issue, findings: Sequence[Finding]) -> None:
         raise Conflict(f"Issue {issue.ref} is not ready:\n{lines}", mend)
 
 
-def _is_unchanged(ports: Ports, tables: Tables, read: Draft) -> None:
+def be_unchanged(ports: Ports, tables: Tables, read: Draft) -> None:
     """Neither the words, nor what nobody looks at again before a copy leaves.
 
     Other approvals for the same readers and imports of people wait from here on.
+
+    Raises: Conflict when something changed
     """
     for newsletter in sorted(read.material.constellation.newsletters, key=lambda n: n.key):
         tables.letters.lock(newsletter.key)
@@ -211,19 +214,30 @@ def _frozen_of(candidate: Candidate) -> tuple[object, ...]:
 # ── freezing ─────────────────────────────────────────────────────────────────────────────
 
 
-def _freeze(
+def freeze(
     ports: Ports,
     tables: Tables,
     draft: Draft,
     plan: Plan,
     made: Mapping[str, Rendered],
     cleared: Mapping[int, Snippet],
+    *,
+    expect: Sequence[IssueState] = APPROVABLE,
+    review_until: datetime | None = None,
 ) -> Issue:
-    """Write it all; the state first, so that of two approvals at once one waits and fails."""
+    """Write it all; the state first, so that of two approvals at once one waits and fails.
+
+    Raises: Conflict when the issue is in none of the expected states
+    """
     now = ports.clock.now()
     before = draft.issue
     issue = tables.letters.set_state(
-        before.id, "scheduled", approved_by=ports.actor, approved_at=now, expect=APPROVABLE
+        before.id,
+        "scheduled",
+        approved_by=ports.actor,
+        approved_at=now,
+        review_until=review_until,
+        expect=expect,
     )
     for snippet in cleared.values():
         tables.snippets.edit(snippet.id, snippet.revision, {"cleared_by": ports.actor})
@@ -250,6 +264,7 @@ def _freeze(
                 "sales": arithmetic.sales,
                 "variants": len(variant_ids),
                 "cleared": [snippet.story_public_id for snippet in cleared.values()],
+                "review_until": f"{review_until:%Y-%m-%d %H:%M} UTC" if review_until else "",
             },
         )
     )

@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from pipeline.ports import Ports
-from pipeline.stages.compose.approving import Approved
+from pipeline.errors import BadInput, Conflict, NotFound
+from pipeline.model.catalog import Constellation, Newsletter
+from pipeline.model.letters import (
+    Arithmetic,
+    Beat,
+    BeatState,
+    Finding,
+    Issue,
+    IssueState,
+    Snippet,
+)
+from pipeline.model.log import Operation
+from pipeline.model.news import PoolStory, Story
+from pipeline.ports import Ports, Tables
+from pipeline.rules.letters.automatic import (
+    AUTOMATIC,
+    Composition,
+    Found,
+    carried,
+    compose,
+    lowered_fact,
+    too_little,
+)
+from pipeline.rules.letters.rhythm import late_decision
+from pipeline.stages.compose.approving import Approved, be_unchanged, freeze
+from pipeline.stages.compose.planning import check, make_plan, render_all
+from pipeline.stages.compose.reading import (
+    WENT_OUT,
+    newsletter_of,
+    period_start,
+    reach,
+    read_draft,
+)
+
+#: The machine takes up only what no hand has approved, stopped or given up.
+WAITING: tuple[IssueState, ...] = ("planned", "draft", "in_review")
+
+SHOWN = 3  #: so many findings are named in a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,5 +64,250 @@ class Automatic:
 
 
 def compose_automatic(ports: Ports) -> Automatic:
-    """Compose and freeze each automatic issue whose review begins; once, however often run."""
-    raise NotImplementedError
+    """Compose and freeze each automatic issue whose review begins; once, however often run.
+
+    What a person put into it stays, commented stories of issues that went out come after it,
+    then headlines. What lint holds back from people it holds back here; then it is approved
+    in the name of the file's `mode: automatic`. The review is always given in full: copies
+    leave when it is over, which may be after the beat, but never later than the late policy
+    allows. What is not ready says why and is tried again by each run; what a person
+    approved or stopped is left alone.
+
+    Raises: Down
+    """
+    ports = replace(ports, actor=AUTOMATIC)
+    going, held_back = [], []
+    for issue in _due_for_review(ports):
+        if ports.stopping():
+            break
+        outcome = _one(ports, issue)
+        if isinstance(outcome, Approved):
+            going.append(outcome)
+        elif outcome is not None:
+            held_back.append(outcome)
+    return Automatic(tuple(going), tuple(held_back))
+
+
+def _due_for_review(ports: Ports) -> list[Issue]:
+    now = ports.clock.now()
+    newsletters = [n for c in ports.catalog.constellations for n in c.newsletters]
+    with ports.store.read() as tables:
+        return [
+            issue
+            for newsletter in newsletters
+            if newsletter.mode == "automatic"
+            for issue in reversed(tables.letters.issues(newsletter.key))
+            if issue.state in WAITING and issue.due_at - _window(newsletter) <= now
+        ]
+
+
+def _window(newsletter: Newsletter) -> timedelta:
+    return timedelta(hours=newsletter.review_window_h)
+
+
+def _one(ports: Ports, issue: Issue) -> Approved | HeldBack | None:
+    """One issue; None when a person, or another run, had it in hand this very moment."""
+    _, newsletter = newsletter_of(ports, issue)
+    now = ports.clock.now()
+    until = max(issue.due_at, now + _window(newsletter))
+    try:
+        if late_decision(newsletter.rhythm, _beat(issue), until) == "missed":
+            reason = issue.reason or _too_late(newsletter)
+            return _hold_back(ports, issue, reason, over=now > issue.deadline_at)
+        composed = _compose(ports, issue)
+        try:
+            ready = _freeze(ports, composed, until)
+        except (BadInput, NotFound) as wrong:  # a template, a note that was taken back
+            ready = wrong.message
+        return _hold_back(ports, composed, ready) if isinstance(ready, str) else ready
+    except Conflict:
+        return None
+
+
+def _too_late(newsletter: Newsletter) -> str:
+    return (
+        f"it was composed too late for its {newsletter.review_window_h} hours of review: they "
+        "would end after its time"
+    )
+
+
+# ── composing ────────────────────────────────────────────────────────────────────────────
+
+
+def _compose(ports: Ports, issue: Issue) -> Issue:
+    """The issue with what it is to hold, written in one go unless somebody changed it.
+
+    Raises: Conflict
+    """
+    constellation, newsletter = newsletter_of(ports, issue)
+    with ports.store.read() as tables:
+        there = tuple(tables.snippets.of_issue(issue.id))
+        found = _look(ports, tables, issue, constellation, newsletter, there)
+        made = compose(issue, newsletter, found, constellation.accounts)
+        stories = {s.id: s for s in tables.stories.by_ids([s.story_id for s in made.lowered])}
+    if made.is_empty:
+        return issue
+    with ports.store.write() as tables:
+        tables.letters.lock(newsletter.key)
+        same = tuple(tables.snippets.of_issue(issue.id)) == there
+        if tables.letters.by_id(issue.id) != issue or not same:
+            raise Conflict(f"Issue {issue.ref} changed while it was being composed.")
+        return _apply(ports, tables, issue, made, stories)
+
+
+def _look(
+    ports: Ports,
+    tables: Tables,
+    issue: Issue,
+    constellation: Constellation,
+    newsletter: Newsletter,
+    there: tuple[Snippet, ...],
+) -> Found:
+    now = ports.clock.now()
+    since = period_start(tables, issue, newsletter)
+    pool = tables.stories.pool(constellation.key, min(since, now - reach(newsletter)))
+    recent = max(since, now - reach(newsletter))
+    return Found(
+        there=there,
+        removed=frozenset(s.story_id for s in tables.snippets.of_issue(issue.id, removed=True)),
+        commented=tuple(_commented(tables, since, pool, constellation, newsletter)),
+        stories=tuple(
+            one.story for one in pool if one.state == "open" and one.story.last_at >= recent
+        ),
+        used=frozenset(tables.letters.used_links(newsletter.key, issue.id)),
+    )
+
+
+def _commented(
+    tables: Tables,
+    since: datetime,
+    pool: Sequence[PoolStory],
+    constellation: Constellation,
+    newsletter: Newsletter,
+) -> Iterator[Snippet]:
+    """What issues that went out since then said with a take of ours, the best first.
+
+    Of a recap only the issues that it sums up.
+    """
+    scores = {one.story.id: one.score.total for one in pool}
+    parts = (
+        [newsletter.recap_of]
+        if newsletter.recap_of
+        else [other.key for other in constellation.newsletters if other.key != newsletter.key]
+    )
+    issues = [issue for key in parts for issue in tables.letters.issues(key)
+              if issue.state in WENT_OUT and issue.due_at >= since]  # fmt: skip
+    issues.sort(key=lambda issue: issue.due_at, reverse=True)
+    written = [s for issue in issues for s in tables.snippets.of_issue(issue.id)
+               if s.section == "main" and s.take.strip()]  # fmt: skip
+    written.sort(key=lambda snippet: -scores.get(snippet.story_id, 0.0))
+    for snippet in written:
+        if not _is_dropped(tables, constellation, snippet):
+            yield snippet
+
+
+def _is_dropped(tables: Tables, constellation: Constellation, snippet: Snippet) -> bool:
+    """Somebody took it out of the pool since, or the note itself back."""
+    (story,) = tables.stories.by_ids([snippet.story_id])
+    return story.taken_back_at is not None or any(
+        place["constellation"] == constellation.key and place["dropped_by"]
+        for place in tables.stories.pools_of(snippet.story_id)
+    )
+
+
+def _apply(
+    ports: Ports,
+    tables: Tables,
+    issue: Issue,
+    made: Composition,
+    stories: Mapping[int, Story],
+) -> Issue:
+    snippets = tables.snippets
+    for snippet in made.lowered:
+        fact = lowered_fact(snippet, stories[snippet.story_id])
+        snippets.edit(snippet.id, snippet.revision, {"section": "noted", "fact": fact})
+    for snippet in made.copied:
+        words = carried(snippet)
+        kept = snippets.keep(issue.id, snippet.story_id, "main", **words)
+        # a bare headline that is commented by now moves up
+        snippets.edit(kept.id, kept.revision, {"section": "main", **words})
+    for story in made.headlines:
+        snippets.keep(issue.id, story.id, "noted")
+    for snippet in made.surplus:
+        snippets.remove(snippet.id)
+    if made.head:
+        issue = tables.letters.edit_issue(issue.id, issue.revision, made.head)
+    new = [*(s.story_public_id for s in made.copied), *(s.public_id for s in made.headlines)]
+    tables.log.add(
+        Operation(
+            actor=ports.actor,
+            verb="compose",
+            subject=f"issue:{issue.public_id}",
+            at=ports.clock.now(),
+            after={
+                "commented": len(made.copied),
+                "headlines": len(made.headlines) + len(made.lowered),
+                "head": dict(made.head),
+                "stories": new,
+            },
+        )
+    )
+    return issue
+
+
+# ── freezing, or saying why not ──────────────────────────────────────────────────────────
+
+
+def _freeze(ports: Ports, issue: Issue, until: datetime) -> Approved | str:
+    """Approve a composed issue by the rules that hold for people; or why it is not ready.
+
+    Raises: Conflict; BadInput (a template)
+    """
+    _, newsletter = newsletter_of(ports, issue)
+    with ports.store.read() as tables:
+        draft = read_draft(ports, tables, issue, until)
+    if short := too_little(draft.snippets, newsletter):
+        return short
+    plan = make_plan(ports, draft)
+    made = render_all(ports, plan)
+    findings = check(ports, draft, plan, made)
+    if any(finding.blocks for finding in findings):
+        return _named(findings)
+    if not plan.arithmetic.letters:
+        return _nobody(plan.arithmetic)
+    with ports.store.write() as tables:
+        be_unchanged(ports, tables, draft)
+        frozen = freeze(ports, tables, draft, plan, made, {}, expect=WAITING, review_until=until)
+        if issue.reason:
+            tables.letters.record_beat(issue.newsletter_key, _beat(issue), "planned")
+    late = ports.clock.now() > issue.deadline_at
+    return Approved(frozen, plan.arithmetic, findings, len(plan.variations), late)
+
+
+def _named(findings: Sequence[Finding]) -> str:
+    blocking = [f"{finding.where}: {finding.what}" for finding in findings if finding.blocks]
+    more = f"; and {len(blocking) - SHOWN} more" if len(blocking) > SHOWN else ""
+    return "; ".join(blocking[:SHOWN]) + more
+
+
+def _nobody(sum_: Arithmetic) -> str:
+    why = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in sum_.left_out)
+    return f"nobody would get it ({why or 'there are no contacts'})"
+
+
+def _hold_back(ports: Ports, issue: Issue, reason: str, *, over: bool = False) -> HeldBack:
+    """Write down why it does not go; once for the same reason.
+
+    Raises: Conflict when a person moved it this very moment
+    """
+    state: IssueState = "missed" if over else issue.state
+    beat: BeatState = "missed" if over else "planned"
+    if (state, reason) != (issue.state, issue.reason):
+        with ports.store.write() as tables:
+            tables.letters.set_state(issue.id, state, reason=reason, expect=(issue.state,))
+            tables.letters.record_beat(issue.newsletter_key, _beat(issue), beat, reason)
+    return HeldBack(issue.ref, reason, over)
+
+
+def _beat(issue: Issue) -> Beat:
+    return Beat(issue.beat_on, issue.due_at, issue.beat_on)

@@ -13,14 +13,12 @@ from pipeline.model.letters import Beat, BeatState, Issue, IssueState
 from pipeline.model.log import Operation
 from pipeline.model.news import Story
 from pipeline.ports import Ports, Tables
+from pipeline.rules.letters.automatic import opened_subject
 from pipeline.rules.letters.prefill import prefilled
 from pipeline.rules.letters.rhythm import beats, late_decision, not_before, skipped
-from pipeline.stages.compose.reading import WENT_OUT, day_of
+from pipeline.stages.compose.reading import WENT_OUT, day_of, reach
 
 _DAY = timedelta(days=1)
-
-#: How far back the stories of a new issue may lie.
-_REACH_DAYS = {"weekly": 14, "monthly": 45, "quarterly": 100}
 
 NEVER_OPENED = "no issue was opened for it: the program did not run in time"
 NOT_APPROVED = "nobody approved the issue in time"
@@ -57,7 +55,8 @@ def open_issues(ports: Ports) -> Opened:
     """Open an issue for each beat within its newsletter's lead time; once, however often run.
 
     A new issue is a draft, pre-filled with the pool's best open stories: each with the first
-    words of its source as a quotation and no take, so that it cannot go out unwritten. Past
+    words of its source as a quotation and no take, so that it cannot go out unwritten. One
+    that is composed without a hand opens empty: it would only keep stories from others. Past
     its cut-off a draft is in review. A beat that passed without an approved issue follows
     its late policy; of several only the latest can still be served, the others are missed.
     A newsletter that is new here has missed nothing.
@@ -86,7 +85,7 @@ def _settle(ports: Ports, tables: Tables, newsletter: Newsletter, tally: _Tally)
         if states.get(issue.beat_on) == "planned":
             _settle_beat(tables, newsletter, issue, now, tally)
         if issue.state == "draft" and issue.cut_off_at <= now < issue.due_at:
-            reviewed = _moved(tables, issue, "in_review")
+            reviewed = _moved(tables, issue, "in_review", issue.reason)
             tally.in_review += [reviewed] if reviewed else []
 
 
@@ -108,8 +107,9 @@ def _settle_beat(
         _record(tables, newsletter, beat, "missed", issue.reason, tally)
     elif late_decision(newsletter.rhythm, beat, now) == "missed":
         if issue.state in ("planned", "draft", "in_review"):
-            if _moved(tables, issue, "missed", NOT_APPROVED):
-                _record(tables, newsletter, beat, "missed", NOT_APPROVED, tally)
+            why = issue.reason or NOT_APPROVED  # what held an automatic one back
+            if _moved(tables, issue, "missed", why):
+                _record(tables, newsletter, beat, "missed", why, tally)
         elif issue.state == "stopped":
             why = f"stopped: {issue.reason}" if issue.reason else "stopped"
             _record(tables, newsletter, beat, "missed", why, tally)
@@ -162,9 +162,9 @@ def _open_one(
     if there is not None:
         return
     issue = tables.letters.edit_issue(
-        issue.id, issue.revision, {"subject": f"{newsletter.title} {issue.number}"}
+        issue.id, issue.revision, {"subject": opened_subject(newsletter, issue.number)}
     )
-    stories = list(_best_stories(tables, newsletter, now))
+    stories = [] if newsletter.mode == "automatic" else list(_best_stories(tables, newsletter, now))
     for story in stories:
         tables.snippets.keep(issue.id, story.id, "main", **prefilled(story))
     tables.log.add(
@@ -185,8 +185,7 @@ def _open_one(
 
 def _best_stories(tables: Tables, newsletter: Newsletter, now: datetime) -> Iterator[Story]:
     """The pool's best, as many as the newsletter takes; confidences are for people to choose."""
-    rhythm = newsletter.rhythm
-    since = now - timedelta(days=_REACH_DAYS[rhythm.cadence] * rhythm.every)
+    since = now - reach(newsletter)
     fitting = (
         pooled.story
         for pooled in tables.stories.pool(newsletter.constellation, since)

@@ -135,7 +135,7 @@ class _Planner:
             ),
             variant_key=key,
             contact_id=contact.id,
-            due_at=material.issue.due_at,
+            due_at=self._draft.goes_at,
             headers=_headers(editions.reply_to(material, contact.account_key)),
             public_id=public_id,
         )
@@ -175,7 +175,7 @@ class _Planner:
                 merge=editions.sales_values(material, owner),
                 variant_key=key,
                 staff_key=owner.key,
-                due_at=material.issue.due_at,
+                due_at=self._draft.goes_at,
                 headers=_headers(material.staff(material.constellation.curator)),
                 public_id=self._ports.tokens.derive(material.issue.public_id, "sales", owner.key),
             )

@@ -20,8 +20,8 @@ from pipeline.rules.news.address import link_hash
 
 #: Our own news is new since the last issue that went out; before the first, so long.
 FIRST_NEWS = timedelta(days=60)
-#: A recap looks so far back when none went out before it.
-FIRST_RECAP = timedelta(days=100)
+#: How far back the stories of an issue may lie, by its newsletter's rhythm.
+_REACH_DAYS = {"weekly": 14, "monthly": 45, "quarterly": 100}
 
 FROZEN: frozenset[IssueState] = frozenset({"approved", "scheduled", "sending", "sent"})
 WENT_OUT: frozenset[IssueState] = frozenset({"sending", "sent", "partly_sent"})
@@ -38,6 +38,7 @@ class Draft:
     settled: Mapping[int, Verdict]  #: contact id → the verdict that stands: its copy has left
     services: Mapping[str, str]  #: account key → service that those copies told of
     reused: Mapping[str, str]  #: a snippet's url → the earlier issue that used it
+    goes_at: datetime  #: when its copies go: the beat, or the end of a review
 
     @property
     def issue(self) -> Issue:
@@ -78,10 +79,16 @@ def newsletter_of(ports: Ports, issue: Issue) -> tuple[Constellation, Newsletter
     return constellation, newsletter
 
 
-def read_draft(ports: Ports, tables: Tables, issue: Issue) -> Draft:
-    """The issue, its snippets and every contact's standing, in this transaction's instant."""
+def read_draft(
+    ports: Ports, tables: Tables, issue: Issue, goes_at: datetime | None = None
+) -> Draft:
+    """The issue, its snippets and every contact's standing, in this transaction's instant.
+
+    Shape:  goes_at is when its copies go; None: on its beat
+    """
     constellation, newsletter = newsletter_of(ports, issue)
     now = ports.clock.now()
+    goes_at = goes_at or issue.due_at
     before = _last_one_out(tables, issue)
     candidates = read_candidates(ports, tables, issue)
     stored = tuple(tables.snippets.of_issue(issue.id))
@@ -104,19 +111,19 @@ def read_draft(ports: Ports, tables: Tables, issue: Issue) -> Draft:
             snippets=snippets,
             relationships={a.key: a.relationship for a in constellation.accounts},
             cap=ports.catalog.firm.cap,
-            on=day_of(max(now, issue.due_at), newsletter),
+            on=day_of(max(now, goes_at), newsletter),
         ),
         candidates=candidates,
         settled=settled,
         services=services,
         reused=_reused(tables, issue, snippets),
+        goes_at=goes_at,
     )
 
 
 def read_candidates(ports: Ports, tables: Tables, issue: Issue) -> tuple[Candidate, ...]:
     """Every contact's standing towards an issue."""
     constellation, newsletter = newsletter_of(ports, issue)
-    before = _last_one_out(tables, issue)
     return tuple(
         tables.people.candidates(
             constellation.key,
@@ -124,9 +131,23 @@ def read_candidates(ports: Ports, tables: Tables, issue: Issue) -> tuple[Candida
             ports.clock.now(),
             cap_days=ports.catalog.firm.cap.days,
             recap_of=newsletter.recap_of,
-            recap_since=before.due_at if before else issue.due_at - FIRST_RECAP,
+            recap_since=period_start(tables, issue, newsletter),
         )
     )
+
+
+def reach(newsletter: Newsletter) -> timedelta:
+    """How far back the stories of an issue may lie."""
+    rhythm = newsletter.rhythm
+    return timedelta(days=_REACH_DAYS[rhythm.cadence] * rhythm.every)
+
+
+def period_start(tables: Tables, issue: Issue, newsletter: Newsletter) -> datetime:
+    """Since when an issue tells: since the content of the last one that went out was frozen."""
+    before = _last_one_out(tables, issue)
+    if before is None:
+        return issue.due_at - reach(newsletter)
+    return before.approved_at or before.due_at
 
 
 def day_of(at: datetime, newsletter: Newsletter) -> date:
