@@ -213,6 +213,14 @@ class Workspace(Protocol):
         """
         ...
 
+    def stamp(self) -> str:
+        """Another one whenever a file that the catalog is read from may have changed."""
+        ...
+
+    def sweep(self) -> int:
+        """Take away what killed writers left in the program's own folder; how many files."""
+        ...
+
 
 # ── the store ────────────────────────────────────────────────────────────────────────────
 
@@ -970,6 +978,20 @@ class Store(Protocol):
         """A transaction that may write; committed at the end, rolled back on an exception.
 
         Raises: Down when the database is locked for 30 s, full or away
+        """
+        ...
+
+    def check_shape(self) -> None:
+        """Whether the database can be reached and has the newest schema.
+
+        Raises: Down, Conflict
+        """
+        ...
+
+    def optimize(self) -> None:
+        """Let the database put its own house in order.
+
+        Raises: Down
         """
         ...
 

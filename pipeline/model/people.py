@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
@@ -43,6 +44,7 @@ class Contact:
     invalid: str = ""  #: why the address cannot be used
     retired_at: datetime | None = None
     revision: int = 1
+    erased_at: datetime | None = None  #: nothing personal is left since then
 
     @property
     def name(self) -> str:
@@ -154,3 +156,49 @@ class ImportTally:
         default=()
     )  #: (header as written, what it was taken for)
     remarks: tuple[RowProblem, ...] = ()  #: rows that were taken without one of their cells
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRecord:
+    """One people file that was brought in."""
+
+    id: int
+    public_id: str
+    name: str
+    actor: str
+    at: datetime
+    tally: Mapping[str, int]
+    changes: int  #: contacts of which is on record what it did to them
+    undone_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportChange:
+    """What one import did to one contact, and how that contact stands now."""
+
+    contact_id: int
+    public_id: str
+    name: str
+    new: bool  #: the import brought the contact in
+    before: Mapping[str, str]  #: what it changed; empty for a new contact
+    after: Mapping[str, str]
+    now: Mapping[str, str]  #: everything, as it is at present
+    basis: int | None = None  #: number of the evidence that it recorded
+    external: tuple[tuple[str, str], ...] = ()  #: ids that it recorded: (system, id)
+    external_of: tuple[tuple[str, str, int], ...] = ()  #: … and whose they were: contact number
+    since: tuple[str, ...] = ()  #: what has happened with the contact since, in words
+    address_taken: bool = False  #: somebody else has the address that they had before
+    erased: bool = False
+
+
+BackOutcome = Literal["removed", "retired", "changed_back", "kept"]
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What the undoing of an import does to one contact."""
+
+    change: ImportChange
+    outcome: BackOutcome
+    values: Mapping[str, str] = field(default_factory=dict)  #: fields that go back
+    why: str = ""  #: why something stays as it is; empty: all of it goes back

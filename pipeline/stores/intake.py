@@ -20,6 +20,7 @@ from pipeline.stores.schema import (
     deliveries,
     delivery_events,
     external_ids,
+    import_changes,
     imports,
     newsletters,
     suppressions,
@@ -27,6 +28,9 @@ from pipeline.stores.schema import (
 from pipeline.stores.standing import basis_of
 
 CHUNK = 500
+
+#: What a row may say of a contact, beyond the address.
+FIELDS = ("account_key", "first_name", "last_name", "role", "language", "zone")
 
 #: Systems that number people once and for all: by their ids a changed address is followed.
 CRMS = ("hubspot", "pipedrive", "salesforce", "workbooks")
@@ -60,6 +64,7 @@ class PeopleImport:
         self._actor = actor
         self._now = now
         self._claimed: set[int] = set()  #: contacts that a row of this file stands for
+        self._before: dict[int, dict[str, str]] = {}  #: by contact: what we knew
         rows = connection.execute(sa.select(accounts.c.key, accounts.c.id))
         self._account_ids: dict[str, int] = dict(rows.all())
 
@@ -117,6 +122,7 @@ class PeopleImport:
                 known.get(hash_),
                 is_out=any(suppressed[h] for h in hashes),
                 is_blocked=any((EVERYWHERE, "imported") in suppressed[h] for h in hashes),
+                is_erased=any((EVERYWHERE, "erased") in suppressed[h] for h in hashes),
             )
             decided.append((hash_, intake))
         return decided
@@ -172,22 +178,21 @@ class PeopleImport:
             sa.select(external_ids).where(external_ids.c.contact_id.in_(ids))
         ):
             named[row.contact_id].add((row.system, row.external_id))
+        self._before |= {
+            one.id: {name: getattr(one, name) for name in (*FIELDS, "address")}
+            for one in matched.values()
+        }
         return {
             hash_: Known(
                 contact_id=one.id,
-                values={
-                    name: getattr(one, name)
-                    for name in (
-                        "account_key", "first_name", "last_name", "role", "language", "zone"
-                    )
-                },
+                values={name: getattr(one, name) for name in FIELDS},
                 moved=one.address_hash != hash_,
-                erased=not one.address,
+                retired=one.retired_at is not None,
                 bases=frozenset(evidence[one.id]),
                 external=frozenset(named[one.id]),
             )
             for hash_, one in matched.items()
-        }  # fmt: skip
+        }
 
     def _suppressed(self, hashes: Iterable[str]) -> Mapping[str, set[tuple[str, str]]]:
         """(scope, reason) in force, by address hash."""
@@ -221,8 +226,16 @@ class PeopleImport:
             if intake.contact_id is not None:
                 contact_ids[hash_] = intake.contact_id
         self._change_contacts(intakes)
-        self._add_bases(intakes, contact_ids)
-        self._add_external(intakes, contact_ids)
+        evidence = self._add_bases(intakes, contact_ids)
+        owners = self._add_external(intakes, contact_ids)
+        self._insert(
+            import_changes,
+            [
+                self._change(intake, contact_ids[hash_], import_id, evidence, owners)
+                for hash_, intake in intakes
+                if intake.add or intake.values or intake.basis or intake.external
+            ],
+        )
         self._insert(
             suppressions,
             [
@@ -237,6 +250,32 @@ class PeopleImport:
                 if intake.block
             ],
         )
+
+    def _change(
+        self,
+        intake: Intake,
+        contact_id: int,
+        import_id: int,
+        evidence: Mapping[int, int],
+        owners: Mapping[tuple[str, str], int],
+    ) -> Mapping[str, Any]:
+        """What was done to one contact, so that all of it can be taken back."""
+        was = self._before.get(contact_id, {})
+        taken = [[*pair, owners[pair]] for pair in intake.external if pair in owners]
+        return {
+            "import_id": import_id,
+            "contact_id": contact_id,
+            "what": "new" if intake.add else "changed",
+            "before": {
+                "values": {name: was[name] for name in intake.values if not intake.add},
+                "external_of": taken,
+            },
+            "after": {
+                "values": dict(intake.values),
+                "basis": evidence.get(contact_id),
+                "external": [list(pair) for pair in intake.external],
+            },
+        }
 
     def _wait_for_approvals(self) -> None:
         """Who moves does so before an approval looks, or after its copies are on record."""
@@ -283,8 +322,10 @@ class PeopleImport:
             if key := values.pop("account_key", ""):
                 values["account_id"] = self._account_ids[key]
             if "address" in values:
-                self._carry_suppressions(intake.contact_id, hash_)
+                carry_suppressions(self._connection, intake.contact_id, hash_)
                 values |= {"address_hash": hash_, "invalid": ""}
+            if intake.returns:
+                values["retired_at"] = None
             same_columns[tuple(sorted(values))].append({"mine": intake.contact_id, **values})
         for columns, rows in same_columns.items():
             self._connection.execute(
@@ -318,54 +359,38 @@ class PeopleImport:
             ],
         )
 
-    def _carry_suppressions(self, contact_id: int | None, hash_: str) -> None:
-        """Who left under an old address stays out under the new one."""
-        old = sa.select(contacts.c.address_hash).where(contacts.c.id == contact_id)
-        there = suppressions.alias()
-        carried = sa.select(
-            sa.literal(hash_),
-            suppressions.c.scope,
-            suppressions.c.reason,
-            suppressions.c.detail,
-            suppressions.c.at,
-        ).where(
-            suppressions.c.address_hash == old.scalar_subquery(),
-            suppressions.c.lifted_at.is_(None),
-            ~sa.exists().where(
-                there.c.address_hash == hash_,
-                there.c.scope == suppressions.c.scope,
-                there.c.reason == suppressions.c.reason,
-                there.c.lifted_at.is_(None),
-            ),
-        )
-        columns = ["address_hash", "scope", "reason", "detail", "at"]
-        self._connection.execute(sa.insert(suppressions).from_select(columns, carried))
-
     def _add_bases(
         self, intakes: Sequence[tuple[str, Intake]], contact_ids: Mapping[str, int]
-    ) -> None:
-        self._insert(
-            bases,
-            [
-                {
-                    "contact_id": contact_ids[hash_],
-                    "kind": intake.basis.kind,
-                    "source": intake.basis.source,
-                    "given_on": intake.basis.given_on,
-                    "wording": intake.basis.wording,
-                    "version": intake.basis.version,
-                    "actor": self._actor,
-                    "at": self._now,
-                }
-                for hash_, intake in intakes
-                if intake.basis is not None
-            ],
+    ) -> Mapping[int, int]:
+        """The id of the evidence that each contact got."""
+        new = [
+            {
+                "contact_id": contact_ids[hash_],
+                "kind": intake.basis.kind,
+                "source": intake.basis.source,
+                "given_on": intake.basis.given_on,
+                "wording": intake.basis.wording,
+                "version": intake.basis.version,
+                "actor": self._actor,
+                "at": self._now,
+            }
+            for hash_, intake in intakes
+            if intake.basis is not None
+        ]
+        if not new:
+            return {}
+        rows = self._connection.execute(
+            sa.insert(bases).returning(bases.c.contact_id, bases.c.id), new
         )
+        return dict(rows.all())
 
     def _add_external(
         self, intakes: Sequence[tuple[str, Intake]], contact_ids: Mapping[str, int]
-    ) -> None:
-        """An id that stood for somebody else stands for this contact from now on."""
+    ) -> Mapping[tuple[str, str], int]:
+        """An id that stood for somebody else stands for this contact from now on.
+
+        Shape: whose each such id was
+        """
         rows = [
             {"system": system, "external_id": external_id, "contact_id": contact_ids[hash_]}
             for hash_, intake in intakes
@@ -375,12 +400,41 @@ class PeopleImport:
         for _, intake in intakes:
             for system, external_id in intake.external:
                 by_system[system].append(external_id)
+        owners: dict[tuple[str, str], int] = {}
         for system, ids in by_system.items():
-            self._connection.execute(
-                sa.delete(external_ids).where(
+            gone = self._connection.execute(
+                sa.delete(external_ids)
+                .where(
                     external_ids.c.system == system,
                     external_ids.c.external_id.in_(ids),
                     external_ids.c.contact_id.is_not(None),
                 )
+                .returning(external_ids.c.external_id, external_ids.c.contact_id)
             )
+            owners |= {(system, row.external_id): row.contact_id for row in gone}
         self._insert(external_ids, rows)
+        return owners
+
+
+def carry_suppressions(connection: sa.Connection, contact_id: int | None, hash_: str) -> None:
+    """Who left under an old address stays out under the new one."""
+    old = sa.select(contacts.c.address_hash).where(contacts.c.id == contact_id)
+    there = suppressions.alias()
+    carried = sa.select(
+        sa.literal(hash_),
+        suppressions.c.scope,
+        suppressions.c.reason,
+        suppressions.c.detail,
+        suppressions.c.at,
+    ).where(
+        suppressions.c.address_hash == old.scalar_subquery(),
+        suppressions.c.lifted_at.is_(None),
+        ~sa.exists().where(
+            there.c.address_hash == hash_,
+            there.c.scope == suppressions.c.scope,
+            there.c.reason == suppressions.c.reason,
+            there.c.lifted_at.is_(None),
+        ),
+    )
+    columns = ["address_hash", "scope", "reason", "detail", "at"]
+    connection.execute(sa.insert(suppressions).from_select(columns, carried))

@@ -442,4 +442,5 @@ def _contact(row: sa.Row[Any]) -> Contact:
         invalid=row.invalid,
         retired_at=row.retired_at,
         revision=row.revision,
+        erased_at=row.erased_at,
     )

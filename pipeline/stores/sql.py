@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
-from pipeline.errors import Conflict
+from pipeline.errors import Conflict, Down
 from pipeline.settings import WAIT_S
 from pipeline.stores.catalog import SqlCatalog
 from pipeline.stores.deliveries import SqlDeliveries
 from pipeline.stores.engine import connect, make_room, transaction
 from pipeline.stores.forwards import SqlForwards
+from pipeline.stores.imports import SqlImports
 from pipeline.stores.insert import insert_once
 from pipeline.stores.jobs import SqlJobs
 from pipeline.stores.letters import SqlLetters
 from pipeline.stores.log import SqlLog
 from pipeline.stores.mails import SqlMails
+from pipeline.stores.migrate import revision_of
+from pipeline.stores.migrations import HEAD
 from pipeline.stores.news import SqlNews
 from pipeline.stores.notices import SqlNotices
 from pipeline.stores.people import SqlPeople
@@ -54,6 +59,10 @@ class SqlTables:
     @cached_property
     def people(self) -> SqlPeople:
         return SqlPeople(self._connection, self._address_key)
+
+    @cached_property
+    def imports(self) -> SqlImports:
+        return SqlImports(self._connection, self._address_key)
 
     @cached_property
     def letters(self) -> SqlLetters:
@@ -150,6 +159,36 @@ class SqlStore:
                 "Put the old ASTERISM_SECRET (or output/secret) back. With a new one we would "
                 "no longer know who has left.",
             )
+
+    def check_shape(self) -> None:
+        """Whether the database can be reached and has the newest schema.
+
+        Raises: Down, Conflict
+        """
+        with transaction(self._readers) as connection:
+            found = revision_of(connection)
+        if found != HEAD:
+            raise Conflict(
+                "The database has another schema than this program.",
+                "Start the program anew: it brings an older database up to date, and says what "
+                "to do about a newer one.",
+            )
+
+    def optimize(self) -> None:
+        """Let the database put its own house in order; PostgreSQL does so by itself.
+
+        Source: https://sqlite.org/lang_analyze.html (PRAGMA optimize), /pragma.html
+        """
+        try:
+            with self._writers.connect() as connection:
+                if connection.dialect.name == "sqlite":
+                    # outside any transaction: a checkpoint cannot run inside one
+                    driver = connection.connection.driver_connection
+                    assert driver is not None  # noqa: S101  it is connected
+                    driver.execute("PRAGMA optimize").fetchall()
+                    driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except (sqlite3.Error, DBAPIError) as error:
+            raise Down(f"The database could not be put in order: {error}") from error
 
     def close(self) -> None:
         self._readers.dispose()

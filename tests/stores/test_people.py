@@ -192,8 +192,8 @@ def test_an_account_that_has_no_row_yet_is_not_found(store: SqlStore) -> None:
 
 def test_an_import_is_on_record(store: SqlStore) -> None:
     apply(store, row(2, INGRID), row(3, OLE, opted_out=True))
-    ((_, _, name, digest, actor, tally, at),) = dump(store, schema.imports)[0]
-    assert (name, digest, actor, at) == ("people.csv", "d1", "eva", NOW)
+    ((_, _, name, digest, actor, tally, at, undone_at),) = dump(store, schema.imports)[0]
+    assert (name, digest, actor, at, undone_at) == ("people.csv", "d1", "eva", NOW, None)
     assert tally == {"new": 1, "left": 1, "without_basis": 1}
 
 

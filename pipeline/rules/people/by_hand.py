@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pipeline.model.log import Operation
 from pipeline.model.people import Contact
@@ -13,14 +13,22 @@ SLIP = timedelta(minutes=1)
 
 
 def as_operation(
-    touch: Touch, touch_id: int, contact: Contact, actor: str, story_public_id: str = ""
+    touch: Touch,
+    touch_id: int,
+    contact: Contact,
+    actor: str,
+    story_public_id: str = "",
+    at: datetime | None = None,
 ) -> Operation:
-    """A touch as the log keeps it; `people undo` takes it back by its number."""
+    """A touch as the log keeps it; `people undo` takes it back by its number.
+
+    Shape:  at is when it was written down; the touch's own time when None
+    """
     return Operation(
         actor,
         "touch",
         f"contact:{contact.public_id}",
-        touch.at,
+        at or touch.at,
         {},
         {
             "kind": touch.kind,

@@ -18,7 +18,7 @@ class Known:
     contact_id: int
     values: Mapping[str, str]  #: account_key, first_name, last_name, role, language, zone
     moved: bool = False  #: found by an id of a CRM, under another address than the row's
-    erased: bool = False
+    retired: bool = False
     bases: frozenset[Basis] = frozenset()
     external: frozenset[tuple[str, str]] = frozenset()
 
@@ -35,24 +35,34 @@ class Intake:
     basis: Basis | None = None  #: evidence that is not on record yet
     external: tuple[tuple[str, str], ...] = ()  #: ids that are not on record yet
     block: bool = False  #: write a suppression for every newsletter
+    returns: bool = False  #: was retired, and is there again
     without_basis: bool = False
 
     @property
     def writes(self) -> bool:
         """Whether it changes anything of a contact that we know."""
-        return bool(self.values or self.basis or self.external or self.block)
+        return bool(self.values or self.basis or self.external or self.block or self.returns)
 
 
-def decide_row(row: ImportRow, known: Known | None, *, is_out: bool, is_blocked: bool) -> Intake:
+def decide_row(
+    row: ImportRow,
+    known: Known | None,
+    *,
+    is_out: bool,
+    is_blocked: bool,
+    is_erased: bool = False,
+) -> Intake:
     """What one row of an import does.
 
     An empty cell never wipes out what we hold. Evidence is added and never replaced. Whoever
-    is out stays out: an import can block, and it can never lift. An erased contact stays
-    erased.
+    is out stays out: an import can block, and it can never lift. Of somebody who was erased
+    nothing is taken in again.
 
     Shape:  is_out: some suppression of this person is in force; is_blocked: an earlier
-            import blocked this address already
+            import blocked this address already; is_erased: who had this address was erased
     """
+    if is_erased:
+        return Intake(row, "left")
     out = is_out or row.opted_out
     block = row.opted_out and not is_blocked
     if known is None:
@@ -68,14 +78,12 @@ def decide_row(row: ImportRow, known: Known | None, *, is_out: bool, is_blocked:
             block=block,
             without_basis=row.basis is None and not out,
         )
-    if known.erased:
-        return Intake(row, "left", known.contact_id, block=block)
     values = {k: v for k, v in _told(row).items() if v != known.values.get(k)}
     if known.moved:
         values["address"] = row.address
     basis = row.basis if row.basis is not None and row.basis not in known.bases else None
     external = tuple(pair for pair in row.external if pair not in known.external)
-    changed = bool(values or basis or external)
+    changed = bool(values or basis or external or known.retired)
     return Intake(
         row,
         "left" if out else "changed" if changed else "same",
@@ -84,6 +92,7 @@ def decide_row(row: ImportRow, known: Known | None, *, is_out: bool, is_blocked:
         basis=basis,
         external=external,
         block=block,
+        returns=known.retired,
         without_basis=row.basis is None and not known.bases and not out,
     )
 

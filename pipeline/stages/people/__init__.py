@@ -1,6 +1,7 @@
 """People: bring them in, look at one, keep letters from somebody, forget somebody."""
 
 from pipeline.stages.people.bringing import import_people
+from pipeline.stages.people.imports import UndoneImport, list_imports, undo_import
 from pipeline.stages.people.looking import Person, list_people, show_person
 from pipeline.stages.people.standing import Edited, hold, pause, release, suppress
 from pipeline.stages.people.undoing import UNDOABLE, Undone, undo
@@ -10,12 +11,15 @@ __all__ = [
     "Edited",
     "Person",
     "Undone",
+    "UndoneImport",
     "hold",
     "import_people",
+    "list_imports",
     "list_people",
     "pause",
     "release",
     "show_person",
     "suppress",
     "undo",
+    "undo_import",
 ]

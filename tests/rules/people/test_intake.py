@@ -28,8 +28,17 @@ KNOWN = Known(
 )  # fmt: skip
 
 
-def decide(known: Known | None = KNOWN, *, out: bool = False, blocked: bool = False, **changes):
-    return decide_row(replace(ROW, **changes), known, is_out=out, is_blocked=blocked)
+def decide(
+    known: Known | None = KNOWN,
+    *,
+    out: bool = False,
+    blocked: bool = False,
+    erased: bool = False,
+    **changes,
+):
+    return decide_row(
+        replace(ROW, **changes), known, is_out=out, is_blocked=blocked, is_erased=erased
+    )
 
 
 def test_somebody_new() -> None:
@@ -103,6 +112,8 @@ def test_who_is_out_and_at_no_account_is_only_blocked() -> None:
     assert (intake.outcome, intake.add, intake.block) == ("left", False, True)
 
 
-def test_the_erased_stay_erased() -> None:
-    intake = decide(replace(KNOWN, erased=True, moved=True), role="Harbour master", basis=MET)
-    assert intake == Intake(replace(ROW, role="Harbour master", basis=MET), "left", 7)
+def test_of_the_erased_nothing_is_taken_in() -> None:
+    for known in (None, KNOWN, replace(KNOWN, moved=True)):
+        assert decide(known, out=True, erased=True, opted_out=True, basis=MET) == Intake(
+            replace(ROW, opted_out=True, basis=MET), "left"
+        )
