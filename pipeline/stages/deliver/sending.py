@@ -150,8 +150,12 @@ class _Run:
             if newsletter is None:
                 return _give_up(tables, issue, "stopped", GONE, now)
             if issue.state == "scheduled":
-                # who approves after the beat wants it to go out now
-                since = max(issue.due_at, issue.approved_at or issue.due_at)
+                # who approves after the beat wants it to go out now; a review is given in full
+                since = max(
+                    issue.due_at,
+                    issue.approved_at or issue.due_at,
+                    issue.review_until or issue.due_at,
+                )
                 due = replace(_beat(issue), due_at=since)
                 if late_decision(newsletter.rhythm, due, now) == "missed":
                     reason = f"{_hours(now - since)} late: it does not go out any more"
