@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.model.catalog import Catalog, Selectors
+from pipeline.model.checkup import DatabaseFacts
 from pipeline.model.letters import (
     Batch,
     Beat,
@@ -149,6 +150,13 @@ class Transport(Protocol):
 
     def finish(self) -> None:
         """Called when a run's copies are moved: connections are closed, indexes written."""
+        ...
+
+    def probe(self) -> str:
+        """Go as far as one can without moving anything; in a sentence, what answered.
+
+        Raises: Down with what is wrong and how to mend it
+        """
         ...
 
 
@@ -711,6 +719,10 @@ class ReasonsTable(Protocol):
 
     def database(self) -> str:
         """Where the data lies, without a password."""
+        ...
+
+    def checkup(self) -> DatabaseFacts:
+        """Whether the database is whole, and what its clock says; may take a while."""
         ...
 
     def story_counts(self) -> Mapping[str, int]:

@@ -1,14 +1,74 @@
-"""Commands for who runs it: backup, restore."""
+"""Commands for who runs it: doctor, backup, restore."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.session import Session, json_option, pass_session
-from pipeline.cli.show import as_json, count, good, quiet, say, title, when
+from pipeline.cli.show import as_json, bad, count, good, quiet, say, title, when
+
+if TYPE_CHECKING:
+    from pipeline.model.checkup import Check
+    from pipeline.ports import Names, Ports
+
+SIGNS = {"good": good("✓"), "doubtful": "!", "bad": bad("✗"), "unknown": quiet("?")}
+
+
+@click.command()
+@click.option(
+    "--answers", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+    help="Take the DNS records from a file, as `dig +noall +answer` prints them.",
+)  # fmt: skip
+@click.option("--no-dns", is_flag=True, help="Do not ask the domain name system.")
+@json_option
+@pass_session
+def doctor(session: Session, answers: Path | None, no_dns: bool, json_out: bool) -> int:
+    """Look everything over: settings, files, disk, clock, database, transport, DNS records.
+
+    Changes nothing and sends nothing. Ends with 1 when something is bad.
+    """
+    from pipeline.stages.doctor import examine, worst
+    from pipeline.workspace.environment import load_settings
+    from pipeline.workspace.machine import look
+
+    with session.ports() as ports:
+        names = None if no_dns else _names(ports, answers)
+        checks = examine(ports, look(load_settings(session.workspace, os.environ)), names=names)
+    if json_out:
+        as_json(checks)
+    else:
+        _show_checks(checks)
+    return 1 if worst(checks) == "bad" else 0
+
+
+def _names(ports: Ports, answers: Path | None) -> Names | None:
+    from pipeline.resolvers.dns import read_answers
+
+    return read_answers(answers) if answers else ports.names
+
+
+def _show_checks(checks: Sequence[Check]) -> None:
+    area = ""
+    for check in checks:
+        if check.area != area:
+            area = check.area
+            title(area)
+        say(f"  {SIGNS[check.verdict]} {check.what}")
+        if check.mend:
+            say(quiet(f"    {check.mend}"))
+    bads = sum(check.verdict == "bad" for check in checks)
+    doubts = sum(check.verdict == "doubtful" for check in checks)
+    if bads:
+        say(bad(f"{count(bads, 'thing')} must be mended before letters go out."))
+    elif doubts:
+        say(f"Nothing is wrong; {count(doubts, 'thing')} could be better.")
+    else:
+        say(good("All is well."))
 
 
 @click.command()
@@ -77,4 +137,4 @@ def restore(session: Session, file: Path, replace: bool, json_out: bool) -> None
     say(quiet("  asterism status"))
 
 
-COMMANDS = (backup, restore)
+COMMANDS = (doctor, backup, restore)

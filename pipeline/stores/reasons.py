@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pipeline.model.checkup import DatabaseFacts
 from pipeline.model.log import Operation
 from pipeline.stores import schema
 
@@ -327,6 +328,28 @@ class SqlReasons:
             "invalid": self._count(contacts, here, contacts.c.invalid != ""),
             "suppressed": self._count(contacts, here, suppressed),
         }
+
+    def checkup(self) -> DatabaseFacts:
+        """Whether the database is whole, what its clock says, and the latest time in it."""
+        ask = self._connection.exec_driver_sql
+        facts: tuple[str, ...] = ()
+        whole, clock = "ok", None
+        if self._connection.dialect.name == "sqlite":
+            whole = "; ".join(str(row[0]) for row in ask("PRAGMA quick_check(5)"))
+            pages, size = ask("PRAGMA page_count").scalar(), ask("PRAGMA page_size").scalar()
+            facts = (f"{int(pages or 0) * int(size or 0) / 1e6:,.1f} MB",)
+        else:
+            clock = self._connection.scalar(sa.select(sa.func.clock_timestamp()))
+            facts = (str(ask("SHOW server_version").scalar()),)
+        times = [
+            self._connection.scalar(sa.select(sa.func.max(column)))
+            for column in (
+                schema.operations.c.at, schema.fetches.c.at, schema.delivery_events.c.at,
+                schema.job_runs.c.finished_at,
+            )
+        ]  # fmt: skip
+        latest = max((at for at in times if at is not None), default=None)
+        return DatabaseFacts(self.database(), whole, clock, latest, facts)
 
     # ── how it is asked ──────────────────────────────────────────────────────────────────
 

@@ -89,6 +89,18 @@ class FileTransport:
             raise _down(error, self._folder) from error
         self._touched.clear()
 
+    def probe(self) -> str:
+        """Whether the folder can be written to.
+
+        Raises: Down
+        """
+        try:
+            _make_folder(self._folder)
+            with tempfile.NamedTemporaryFile(dir=self._folder):
+                return f"Mail goes into files, in {self._folder}."
+        except OSError as error:
+            raise _down(error, self._folder) from error
+
     def _move(self, group: Sequence[Envelope]) -> tuple[list[Path], OSError | None]:
         """Where each copy lies now; with the failure that ended it, if one did."""
         moved: list[Path] = []

@@ -25,6 +25,8 @@ LETTER_TIMES = 2
 MOST_LOST = 3
 #: How long a relay is waited for when we take our leave.
 FAREWELL_S = 5.0
+#: How we name ourselves when no letter says in whose name we come.
+PROBING = "[127.0.0.1]"
 
 _ATOMS = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*", re.ASCII)
 _UNFIT = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x00\x80-\xff]")
@@ -77,6 +79,18 @@ class SmtpTransport:
             with suppress(LineLost):  # every letter has its answer already
                 relay.line.ask(b"QUIT")
             relay.line.close()
+
+    def probe(self) -> str:
+        """Open a line and sign in, and hang up again.
+
+        Raises: Down
+        """
+        settings = self._settings
+        self._ready(PROBING)
+        self.finish()
+        how = f"lets us in as {settings.user}" if settings.user else "answers without a sign-in"
+        sealed = "in the clear" if settings.tls == "none" else "sealed by TLS"
+        return f"{settings.host}:{settings.port} {how}, {sealed}."
 
     # ── one copy ─────────────────────────────────────────────────────────────────────────
 
