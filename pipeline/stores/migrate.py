@@ -32,7 +32,7 @@ def migrate(url: str, *, wait_s: float = WAIT_S) -> None:
     engine = connect(url, writes=False, wait_s=wait_s)
     try:
         with transaction(engine) as connection:
-            current = _revision(connection)
+            current = revision_of(connection)
     finally:
         engine.dispose()
     if current != HEAD:
@@ -53,7 +53,7 @@ def upgrade(url: str, scripts: Path = SCRIPTS, head: str = HEAD, *, wait_s: floa
         with transaction(engine) as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-            current = _revision(connection)
+            current = revision_of(connection)
             if current == head:  # somebody was quicker
                 return
             if current is None:
@@ -85,7 +85,7 @@ def rebuild(
         with transaction(engine) as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-            if _revision(connection) is None:
+            if revision_of(connection) is None:
                 _refuse_strangers(connection)
             else:
                 allow(connection)
@@ -105,7 +105,8 @@ def _drop(connection: sa.Connection) -> None:
     there.drop_all(connection)
 
 
-def _revision(connection: sa.Connection) -> str | None:
+def revision_of(connection: sa.Connection) -> str | None:
+    """The revision that the database is at; None where there is none of ours."""
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
     version = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))

@@ -179,14 +179,15 @@ class SqlStore:
 
         Source: https://sqlite.org/lang_analyze.html (PRAGMA optimize), /pragma.html
         """
+        if self._writers.dialect.name != "sqlite":
+            return
         try:
             with self._writers.connect() as connection:
-                if connection.dialect.name == "sqlite":
-                    # outside any transaction: a checkpoint cannot run inside one
-                    driver = connection.connection.driver_connection
-                    assert driver is not None  # noqa: S101  it is connected
-                    driver.execute("PRAGMA optimize").fetchall()
-                    driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                driver = connection.connection.driver_connection
+                assert driver is not None  # noqa: S101  it is connected
+                # outside any transaction: a checkpoint cannot run inside one
+                driver.execute("PRAGMA optimize").fetchall()
+                driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except (sqlite3.Error, DBAPIError) as error:
             raise Down(f"The database could not be put in order: {error}") from error
 

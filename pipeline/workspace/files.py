@@ -14,9 +14,13 @@ from pipeline.rules.example import out_of_reach, still_example
 from pipeline.workspace.document import Document, parse_yaml
 from pipeline.workspace.document import Path as Keys
 from pipeline.workspace.fields import is_key
+from pipeline.workspace.output import sweep
 from pipeline.workspace.reading import Reading, read
 from pipeline.workspace.shapes import AccountsShape, ConstellationShape, FeedsShape, FirmShape
 from pipeline.workspace.table import parse_table
+
+#: A temporary file that is older was left by a writer that died.
+ABANDONED_S = 24 * 3600
 
 #: Raised when the same files come to mean other rows, so that they are adopted again.
 READING = b"1"
@@ -65,6 +69,27 @@ class FileWorkspace:
             return path.read_text("utf-8")
         except UnicodeDecodeError as error:
             raise BadInput(f"templates/{name} is not UTF-8 text.", "Save it as UTF-8.") from error
+
+    def stamp(self) -> str:
+        """Another one whenever a file that the catalog is read from may have changed.
+
+        Far cheaper than reading them: names, sizes and times.
+        """
+        files = [self.root / "firm.yaml", self.root / "feeds.yaml"]
+        files += sorted((self.root / "constellations").glob("*"))
+        return "\n".join(map(_seen, files))
+
+    def sweep(self) -> int:
+        """Take away what killed writers left in output/; how many files."""
+        return sweep(self.root / "output", ABANDONED_S)
+
+
+def _seen(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        return f"{path.name} is not there"
+    return f"{path.name} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def require_workspace(root: Path) -> None:

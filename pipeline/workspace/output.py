@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import Down
@@ -33,6 +35,21 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise no_room(path, error) from error
+
+
+def sweep(folder: Path, older_than_s: float) -> int:
+    """Take away the temporary files of writers that died; how many.
+
+    Shape:  only names that this room gives, and none that somebody may still be writing
+    """
+    oldest = time.time() - older_than_s  # by the clock that set the files' own times
+    swept = 0
+    for path in folder.rglob(".*.part"):
+        with suppress(OSError):  # somebody else takes it away, or it is not ours to take
+            if path.is_file() and not path.is_symlink() and path.stat().st_mtime < oldest:
+                path.unlink()
+                swept += 1
+    return swept
 
 
 def no_room(path: Path, error: OSError) -> Down:
