@@ -13,7 +13,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.model.catalog import Catalog, Selectors
+from pipeline.model.catalog import Catalog, Selectors, UnknownPolicy
 from pipeline.model.checkup import DatabaseFacts
 from pipeline.model.letters import (
     Batch,
@@ -29,6 +29,7 @@ from pipeline.model.letters import (
     Issue,
     IssueState,
     LetterStory,
+    Moved,
     Notice,
     PlannedDelivery,
     Purpose,
@@ -766,20 +767,54 @@ class DeliveriesTable(Protocol):
         """Ids of issues with copies that may go out now, or with nothing left but to close them."""
         ...
 
+    def held_since_restore(self, now: datetime) -> Sequence[int]:
+        """Ids of issues that would go out now, were they not held back since the restore."""
+        ...
+
+    def lock_attempts(self) -> None:
+        """Whoever else counts attempts to begin more waits for this transaction's end."""
+        ...
+
+    def attempts_between(self, since: datetime, until: datetime) -> tuple[int, datetime | None]:
+        """How many copies began to leave after `since` and up to `until`; the earliest of them."""
+        ...
+
     def claim(
         self, issue_id: int, owner: str, lease_until: datetime, now: datetime, limit: int
     ) -> Sequence[Delivery]:
         """Take planned (and expired) rows; suppression is looked at again in the same breath."""
         ...
 
-    def attempting(self, deliveries: Sequence[Delivery], now: datetime) -> Sequence[Delivery]:
-        """Durable before a byte leaves; returns those that are still ours."""
+    def attempting(
+        self,
+        given: Sequence[Delivery],
+        now: datetime,
+        *,
+        lease_until: datetime | None = None,
+        transport: str = "",
+        batch: Batch | None = None,
+    ) -> Sequence[Delivery]:
+        """Durable before a byte leaves, with what moves them; returns those that are still ours."""
+        ...
+
+    def extend(self, given: Sequence[Delivery], lease_until: datetime) -> frozenset[int]:
+        """Hold attempting rows longer; the ids of those that are still ours."""
+        ...
+
+    def release(self, given: Sequence[Delivery], reason: str) -> int:
+        """Claimed rows that did not begin to leave are planned again at once; how many."""
         ...
 
     def settle(
-        self, receipts: Sequence[tuple[Delivery, Receipt]], now: datetime
+        self,
+        receipts: Sequence[tuple[Delivery, Receipt]],
+        now: datetime,
+        unknown: UnknownPolicy = "hold",
     ) -> Mapping[str, int]:
-        """Write outcomes, touches and events; counts per state."""
+        """Write outcomes, touches and events; counts per state.
+
+        Shape:  unknown says what becomes of copies in doubt
+        """
         ...
 
     def give_back(self, deliveries: Sequence[Delivery], reason: str, now: datetime) -> int:
@@ -807,6 +842,32 @@ class DeliveriesTable(Protocol):
 
     def hear(self, public_id: str, news: Heard, detail: str, now: datetime) -> DeliveryState | None:
         """Take in what the world tells of a copy; its state after that, None for no such copy."""
+        ...
+
+    def hear_all(self, news: Sequence[tuple[str, Heard, str]], now: datetime) -> Sequence[Moved]:
+        """The same for (public id, news, detail) of many; each copy that we know, once."""
+        ...
+
+    def batches_of(self, ids: Sequence[int]) -> Mapping[int, Batch]:
+        """Delivery id → the handle of its latest attempt, where there was one."""
+        ...
+
+    def unknown(self, issue_id: int | None = None) -> Sequence[Delivery]:
+        """Copies in doubt, of all issues or of one; the longest in doubt first."""
+        ...
+
+    def begins(self, ref: str) -> Sequence[Delivery]:
+        """Copies whose public id begins so; two are enough to tell that there are several."""
+        ...
+
+    def decide(
+        self, given: Sequence[Delivery], state: DeliveryState, reason: str, now: datetime
+    ) -> int:
+        """What a person says of copies in doubt: accepted, planned or withheld; how many."""
+        ...
+
+    def move_on(self, issue_id: int) -> Issue:
+        """Bring an issue's state in line with its copies, and its beat with it."""
         ...
 
     def counts(self, issue_id: int) -> Mapping[tuple[Purpose, DeliveryState], int]: ...
@@ -854,6 +915,42 @@ class NoticesTable(Protocol):
 
     def of(self, about: str) -> Sequence[Notice]:
         """Oldest first."""
+        ...
+
+    def claim(
+        self, owner: str, lease_until: datetime, now: datetime, limit: int
+    ) -> Sequence[Notice]:
+        """Take those that are due, and expired ones."""
+        ...
+
+    def attempting(self, given: Sequence[Notice]) -> Sequence[Notice]:
+        """Durable before a byte leaves; returns those that are still ours."""
+        ...
+
+    def settle(
+        self, receipts: Sequence[tuple[Notice, Receipt]], now: datetime
+    ) -> Mapping[str, int]:
+        """Write outcomes; counts per state."""
+        ...
+
+    def give_back(self, given: Sequence[Notice], reason: str) -> int:
+        """Attempting ones that surely did not leave are planned again; how many."""
+        ...
+
+    def holders(self) -> Sequence[str]:
+        """Who holds claimed or attempting ones."""
+        ...
+
+    def end_leases(self, owner: str, now: datetime) -> int:
+        """What this owner holds may be taken by others from now on; how many."""
+        ...
+
+    def in_doubt(self, now: datetime) -> Sequence[Notice]:
+        """Attempting ones whose lease ran out: somebody died between sending and settling."""
+        ...
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """When the next one may be taken; None: none is waiting."""
         ...
 
 

@@ -275,6 +275,15 @@ class Delivery:
     message_id: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     settled_at: datetime | None = None
+    transport: str = ""  #: what moved it in its latest attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A copy of which the world told something."""
+
+    delivery: Delivery  #: as it is now
+    was: DeliveryState
 
 
 @dataclass(frozen=True, slots=True)

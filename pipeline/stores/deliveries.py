@@ -10,19 +10,30 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
+from pipeline.model.catalog import UnknownPolicy
 from pipeline.model.letters import (
+    Batch,
+    Beat,
+    BeatState,
     Delivery,
     DeliveryState,
     Heard,
+    Issue,
+    Moved,
     PlannedDelivery,
     Purpose,
     Receipt,
 )
 from pipeline.model.people import EVERYWHERE
 from pipeline.rules.letters import ledger
+from pipeline.stores import due
+from pipeline.stores.insert import insert_once
+from pipeline.stores.letters import SqlLetters
 from pipeline.stores.planning import Planner, note
 from pipeline.stores.schema import (
     accounts,
+    batch_copies,
+    batches,
     contacts,
     deliveries,
     delivery_events,
@@ -36,14 +47,8 @@ from pipeline.stores.schema import (
     touches,
 )
 
-#: Only these issues go out.
-GOING = ("scheduled", "sending")
-
 #: A copy in one of these has not begun to leave.
 STOPPABLE = ("planned", "deferred", "claimed")
-
-#: Somebody has these in hand.
-HELD = ("claimed", "attempting")
 
 PAGE = 1000
 
@@ -92,47 +97,30 @@ class SqlDeliveries:
     # ── what is due ──────────────────────────────────────────────────────────────────────
 
     def due(self, now: datetime) -> Sequence[int]:
-        """Ids of issues with something to do now, the longest due first.
+        """Ids of issues with something to do now, the longest due first."""
+        return due.due(self._connection, now)
 
-        Some have copies that may go out; of some the last copy has settled, and whoever
-        settled it did not live to close the issue.
-        """
-        copies = sa.exists().where(deliveries.c.issue_id == issues.c.id)
-        return self._connection.scalars(
-            sa.select(issues.c.id)
-            .where(
-                issues.c.state.in_(GOING),
-                sa.or_(
-                    copies.where(_may_be_taken(now)),
-                    sa.and_(
-                        issues.c.due_at <= now, ~copies.where(deliveries.c.state.in_(ledger.OPEN))
-                    ),
-                ),
-            )
-            .order_by(issues.c.due_at, issues.c.id)
-        ).all()
+    def held_since_restore(self, now: datetime) -> Sequence[int]:
+        """Ids of issues that would go out now, were they not held back since the restore."""
+        return due.held_since_restore(self._connection, now)
 
     def next_due(self, now: datetime) -> datetime | None:
         """When the next copy may be taken: its due time, a new attempt, or the end of a lease."""
-        earliest = [
-            self._connection.scalar(
-                sa.select(sa.func.min(when))
-                .select_from(deliveries.join(issues))
-                .where(issues.c.state.in_(GOING), deliveries.c.state.in_(states))
-            )
-            for states, when in (
-                (("planned",), deliveries.c.due_at),
-                (("deferred",), deliveries.c.next_attempt_at),
-                (HELD, deliveries.c.lease_until),
-            )
-        ]
-        return min((max(at, now) for at in earliest if at is not None), default=None)
+        return due.next_due(self._connection, now)
+
+    def lock_attempts(self) -> None:
+        """Whoever else counts attempts to begin more waits for this transaction's end."""
+        due.lock_attempts(self._connection)
+
+    def attempts_between(self, since: datetime, until: datetime) -> tuple[int, datetime | None]:
+        """How many copies began to leave after `since`, and the earliest of them."""
+        return due.attempts_between(self._connection, since, until)
 
     def holders(self) -> Sequence[str]:
         """Who holds claimed or attempting rows."""
         return self._connection.scalars(
             sa.select(deliveries.c.claimed_by)
-            .where(deliveries.c.state.in_(HELD))
+            .where(deliveries.c.state.in_(due.HELD))
             .distinct()
             .order_by(deliveries.c.claimed_by)
         ).all()
@@ -141,7 +129,7 @@ class SqlDeliveries:
         """What this owner holds may be taken by others from now on; how many rows."""
         done = self._connection.execute(
             sa.update(deliveries)
-            .where(deliveries.c.state.in_(HELD), deliveries.c.claimed_by == owner)
+            .where(deliveries.c.state.in_(due.HELD), deliveries.c.claimed_by == owner)
             .values(lease_until=now)
         )
         return done.rowcount
@@ -206,7 +194,11 @@ class SqlDeliveries:
             .join(newsletters, newsletters.c.id == issues.c.newsletter_id)
             .join(contacts, contacts.c.id == deliveries.c.contact_id, isouter=True)
             .join(accounts, accounts.c.id == contacts.c.account_id, isouter=True)
-            .where(deliveries.c.issue_id == issue_id, issues.c.state.in_(GOING), _may_be_taken(now))
+            .where(
+                deliveries.c.issue_id == issue_id,
+                due.may_go(self._connection, now),
+                due.may_be_taken(now),
+            )
             .order_by(deliveries.c.id)
             .limit(limit)
             .with_for_update(of=deliveries, skip_locked=True)
@@ -243,46 +235,132 @@ class SqlDeliveries:
         )  # fmt: skip
         note(self._connection, [(id_, "withheld", reason) for id_, reason in rows], now)
 
-    def attempting(self, given: Sequence[Delivery], now: datetime) -> Sequence[Delivery]:
+    def attempting(
+        self,
+        given: Sequence[Delivery],
+        now: datetime,
+        *,
+        lease_until: datetime | None = None,
+        transport: str = "",
+        batch: Batch | None = None,
+    ) -> Sequence[Delivery]:
         """Write that these begin to leave, durable before a byte does; those still ours.
 
-        Their Message-IDs are written with it. A row that was stopped, or that somebody else
-        took after our lease ran out, is not among the result.
+        Their Message-IDs are written with it, what moves them, and under which handle. A row
+        that was stopped, or that somebody else took after our lease ran out, is not among the
+        result.
         """
         standing = self._locked([delivery.id for delivery in given])
         ours = [
-            replace(delivery, state="attempting", attempts=standing[delivery.id].attempts + 1)
+            replace(
+                delivery,
+                state="attempting",
+                attempts=standing[delivery.id].attempts + 1,
+                transport=transport,
+            )
             for delivery in given
             if _is_held(standing.get(delivery.id), delivery, "claimed")
         ]
         if ours:
+            lease = {} if lease_until is None else {"lease_until": lease_until}
             self._connection.execute(
                 sa.update(deliveries).where(deliveries.c.id == sa.bindparam("row_id")),
                 [
                     {"row_id": delivery.id, "state": "attempting", "attempts": delivery.attempts,
-                     "message_id": delivery.message_id}
+                     "message_id": delivery.message_id, "transport": transport or None, **lease}
                     for delivery in ours
                 ],
             )  # fmt: skip
+            self._put_into(batch, [delivery.id for delivery in ours], transport, now)
         note(self._connection, [(delivery.id, "attempting", "") for delivery in ours], now)
         return ours
 
+    def _put_into(
+        self, batch: Batch | None, ids: Sequence[int], transport: str, now: datetime
+    ) -> None:
+        """The batch of a copy is that of its latest attempt, or none."""
+        for start in range(0, len(ids), PAGE):
+            page = ids[start : start + PAGE]
+            self._connection.execute(
+                sa.delete(batch_copies).where(batch_copies.c.delivery_id.in_(page))
+            )
+        if batch is None:
+            return
+        named = (batches.c.transport == transport, batches.c.provider_id == batch.provider_id)
+        row = {"transport": transport, "provider_id": batch.provider_id, "send_at": batch.send_at}
+        insert_once(self._connection, batches, {**row, "opened_at": now})
+        batch_id = self._connection.execute(sa.select(batches.c.id).where(*named)).scalar_one()
+        self._connection.execute(
+            sa.insert(batch_copies),
+            [{"batch_id": batch_id, "delivery_id": id_} for id_ in ids],
+        )
+
+    def extend(self, given: Sequence[Delivery], lease_until: datetime) -> frozenset[int]:
+        """Hold attempting rows longer; the ids of those that still are ours."""
+        standing = self._locked([delivery.id for delivery in given])
+        ours = [
+            delivery.id
+            for delivery in given
+            if _is_held(standing.get(delivery.id), delivery, "attempting")
+        ]
+        if ours:
+            self._connection.execute(
+                sa.update(deliveries)
+                .where(deliveries.c.id.in_(ours))
+                .values(lease_until=lease_until)
+            )
+        return frozenset(ours)
+
+    def release(self, given: Sequence[Delivery], reason: str) -> int:
+        """Claimed rows that did not begin to leave are planned again at once; how many."""
+        standing = self._locked([delivery.id for delivery in given])
+        ids = [
+            delivery.id
+            for delivery in given
+            if _is_held(standing.get(delivery.id), delivery, "claimed")
+        ]
+        if ids:
+            self._connection.execute(
+                sa.update(deliveries)
+                .where(deliveries.c.id.in_(ids))
+                .values(
+                    state="planned",
+                    reason=reason,
+                    claimed_by="",
+                    lease_until=None,
+                    fence=deliveries.c.fence + 1,
+                )
+            )
+        return len(ids)
+
     def settle(
-        self, receipts: Sequence[tuple[Delivery, Receipt]], now: datetime
+        self,
+        receipts: Sequence[tuple[Delivery, Receipt]],
+        now: datetime,
+        unknown: UnknownPolicy = "hold",
     ) -> Mapping[str, int]:
-        """Write what the attempts came to; counts per state, and `stale` for lost leases."""
+        """Write what the attempts came to; counts per state, and `stale` for lost leases.
+
+        Shape:  unknown says what becomes of copies in doubt
+        """
         standing = self._locked([delivery.id for delivery, _ in receipts])
         counts: Counter[str] = Counter()
         settled: list[tuple[int, ledger.Settlement]] = []
+        doubts: list[tuple[int, str, str]] = []
         for delivery, receipt in receipts:
             row = standing.get(delivery.id)
             if row is None or row.fence != delivery.fence:
                 counts["stale"] += 1
                 continue
             settlement = _settlement(row, receipt, now)
+            if settlement.state == "unknown" != row.state:
+                again = ledger.after_doubt(unknown, row.attempts, now)
+                doubts += [(row.id, "unknown", settlement.detail)] if again else []
+                settlement = again or settlement
             counts[settlement.state] += 1
             if settlement.state != row.state:
                 settled.append((row.id, settlement))
+        note(self._connection, doubts, now)
         self._write(settled, now)
         return counts
 
@@ -291,17 +369,35 @@ class SqlDeliveries:
 
         None: there is no such copy.
         """
-        row = self._connection.execute(
-            sa.select(deliveries).where(deliveries.c.public_id == public_id).with_for_update()
-        ).first()
-        if row is None:
-            return None
-        state = ledger.hear(row.state, news)
-        if state != row.state:
-            self._write([(row.id, ledger.Settlement(state, detail))], now)
-        else:
-            note(self._connection, [(row.id, news, detail)], now)
-        return state
+        moved = self.hear_all([(public_id, news, detail)], now)
+        return moved[0].delivery.state if moved else None
+
+    def hear_all(self, news: Sequence[tuple[str, Heard, str]], now: datetime) -> Sequence[Moved]:
+        """The same for (public id, news, detail) of many copies; each copy that we know, once.
+
+        In whatever order news comes, and however often: it ends in the same states.
+        """
+        rows = self._connection.execute(
+            sa.select(deliveries)
+            .where(deliveries.c.public_id.in_({public_id for public_id, _, _ in news}))
+            .order_by(deliveries.c.id)
+            .with_for_update()
+        ).all()
+        by_public_id = {row.public_id: row for row in rows}
+        now_is: dict[int, DeliveryState] = {row.id: row.state for row in rows}
+        why: dict[int, str] = {}
+        notes: list[tuple[int, str, str]] = []
+        for public_id, what, detail in news:
+            row = by_public_id.get(public_id)
+            if row is None:
+                continue
+            state = ledger.hear(now_is[row.id], what)
+            if state != now_is[row.id]:
+                now_is[row.id], why[row.id] = state, detail
+            notes.append((row.id, what, detail))
+        note(self._connection, notes, now)
+        self._put([(id_, ledger.Settlement(now_is[id_], why[id_])) for id_ in why], now)
+        return [Moved(replace(_delivery(row), state=now_is[row.id]), was=row.state) for row in rows]
 
     def give_back(self, given: Sequence[Delivery], reason: str, now: datetime) -> int:
         """Attempting rows that surely did not leave are planned again; how many.
@@ -318,14 +414,68 @@ class SqlDeliveries:
         going = self._connection.scalars(
             sa.select(deliveries.c.id)
             .join(issues, issues.c.id == deliveries.c.issue_id)
-            .where(deliveries.c.id.in_(ids), issues.c.state.in_(GOING))
+            .where(deliveries.c.id.in_(ids), issues.c.state.in_(due.GOING))
         ).all()
         self._take_back(going, "planned", reason, now)
         self._take_back(sorted({*ids} - {*going}), "withheld", ledger.STOPPED, now)
         return len(ids)
 
+    def decide(
+        self, given: Sequence[Delivery], state: DeliveryState, reason: str, now: datetime
+    ) -> int:
+        """What a person says of copies in doubt: accepted, planned again, or withheld; how many.
+
+        Of a copy that news have settled meanwhile nothing changes. Where the issue does not
+        go any more, a planned one is held back with the others.
+        """
+        standing = self._locked([delivery.id for delivery in given])
+        ids = [
+            one.id for one in given if one.id in standing and standing[one.id].state == "unknown"
+        ]
+        if state == "accepted":
+            self._write([(id_, ledger.Settlement(state, reason)) for id_ in ids], now)
+        else:
+            self._take_back(ids, state, reason, now, attempts=0)
+        return len(ids)
+
+    def move_on(self, issue_id: int) -> Issue:
+        """Bring an issue's state in line with its copies, and its beat with it."""
+        letters = SqlLetters(self._connection)
+        self._connection.execute(
+            sa.select(issues.c.id).where(issues.c.id == issue_id).with_for_update()
+        )
+        issue = letters.by_id(issue_id)
+        moved = ledger.move_on(issue.state, self._by_state(issue_id), self._held_back(issue_id))
+        if moved is None or moved == (issue.state, issue.reason):
+            return issue
+        state, reason = moved
+        if state != "sending":
+            beat = Beat(issue.beat_on, issue.due_at, issue.beat_on)
+            kept: BeatState = "missed" if state == "missed" else "kept"
+            letters.record_beat(issue.newsletter_key, beat, kept, reason)
+        return letters.set_state(issue_id, state, reason=reason)
+
+    def _by_state(self, issue_id: int) -> Mapping[DeliveryState, int]:
+        summed: Counter[DeliveryState] = Counter()
+        for (_, state), number in self.counts(issue_id).items():
+            summed[state] += number
+        return summed
+
+    def _held_back(self, issue_id: int) -> int:
+        """Copies that a stop holds back."""
+        stopped = (deliveries.c.state == "withheld", deliveries.c.reason == ledger.STOPPED)
+        return self._connection.execute(
+            sa.select(sa.func.count()).where(deliveries.c.issue_id == issue_id, *stopped)
+        ).scalar_one()
+
     def _take_back(
-        self, ids: Sequence[int], state: DeliveryState, reason: str, now: datetime
+        self,
+        ids: Sequence[int],
+        state: DeliveryState,
+        reason: str,
+        now: datetime,
+        *,
+        attempts: int = -1,
     ) -> None:
         if ids:
             self._connection.execute(
@@ -336,7 +486,8 @@ class SqlDeliveries:
                     reason=reason,
                     claimed_by="",
                     lease_until=None,
-                    attempts=deliveries.c.attempts - 1,
+                    next_attempt_at=None,
+                    attempts=deliveries.c.attempts + attempts,
                     fence=deliveries.c.fence + 1,
                 )
             )
@@ -353,6 +504,10 @@ class SqlDeliveries:
         return {row.id: row for row in rows}
 
     def _write(self, settled: Sequence[tuple[int, ledger.Settlement]], now: datetime) -> None:
+        note(self._connection, [(id_, to.state, to.detail) for id_, to in settled], now)
+        self._put(settled, now)
+
+    def _put(self, settled: Sequence[tuple[int, ledger.Settlement]], now: datetime) -> None:
         if not settled:
             return
         self._connection.execute(
@@ -364,7 +519,6 @@ class SqlDeliveries:
                 for id_, to in settled
             ],
         )  # fmt: skip
-        note(self._connection, [(id_, to.state, to.detail) for id_, to in settled], now)
         self._went_out([id_ for id_, to in settled if to.state in ledger.OUT], now)
 
     def _went_out(self, ids: Sequence[int], now: datetime) -> None:
@@ -400,8 +554,36 @@ class SqlDeliveries:
         """Attempting rows whose lease ran out: somebody died between sending and settling."""
         return self._read(
             sa.select(deliveries)
-            .where(deliveries.c.state == "attempting", deliveries.c.lease_until <= now)
+            .where(deliveries.c.state == "attempting", due.lease_is_over(now))
             .order_by(deliveries.c.id)
+        )
+
+    def batches_of(self, ids: Sequence[int]) -> Mapping[int, Batch]:
+        """Delivery id → the handle of its latest attempt, where there was one."""
+        found: dict[int, Batch] = {}
+        for start in range(0, len(ids), PAGE):
+            rows = self._connection.execute(
+                sa.select(batch_copies.c.delivery_id, batches.c.provider_id, batches.c.send_at)
+                .join(batches, batches.c.id == batch_copies.c.batch_id)
+                .where(batch_copies.c.delivery_id.in_(ids[start : start + PAGE]))
+            )
+            found |= {row.delivery_id: Batch(row.provider_id, row.send_at) for row in rows}
+        return found
+
+    def unknown(self, issue_id: int | None = None) -> Sequence[Delivery]:
+        """Copies in doubt, of all issues or of one; the longest in doubt first."""
+        query = sa.select(deliveries).where(deliveries.c.state == "unknown")
+        if issue_id is not None:
+            query = query.where(deliveries.c.issue_id == issue_id)
+        return self._read(query.order_by(deliveries.c.settled_at, deliveries.c.id))
+
+    def begins(self, ref: str) -> Sequence[Delivery]:
+        """Copies whose public id begins so; two are enough to tell that there are several."""
+        return self._read(
+            sa.select(deliveries)
+            .where(deliveries.c.public_id.startswith(ref.lower(), autoescape=True))
+            .order_by(deliveries.c.id)
+            .limit(2)
         )
 
     def counts(self, issue_id: int) -> Mapping[tuple[Purpose, DeliveryState], int]:
@@ -448,15 +630,6 @@ class SqlDeliveries:
 
     def _read(self, query: sa.Select[Any]) -> Sequence[Delivery]:
         return [_delivery(row) for row in self._connection.execute(query)]
-
-
-def _may_be_taken(now: datetime) -> sa.ColumnElement[bool]:
-    c = deliveries.c
-    return sa.or_(
-        sa.and_(c.state == "planned", c.due_at <= now),
-        sa.and_(c.state == "deferred", c.next_attempt_at <= now),
-        sa.and_(c.state == "claimed", c.lease_until <= now),
-    )
 
 
 def _kept_back(row: sa.Row[Any]) -> str:
@@ -512,4 +685,5 @@ def _delivery(row: sa.Row[Any]) -> Delivery:
         message_id=row.message_id,
         headers=row.headers,
         settled_at=row.settled_at,
+        transport=row.transport or "",
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pipeline.model.catalog import UnknownPolicy
 from pipeline.model.letters import DeliveryState, Heard, IssueState, SendOutcome
 
 #: From the least that is known of a copy to the most. News only ever moves a copy up.
@@ -38,6 +39,10 @@ STOPPED = "stopped"
 #: Why a copy that was made for another account is kept back.
 MOVED = "moved to another account"
 
+#: The windows of the limits.
+HOUR = timedelta(hours=1)
+DAY = timedelta(hours=24)
+
 ATTEMPTS = 5
 #: How long to wait after the first, second, … deferral.
 PAUSES = (
@@ -47,6 +52,12 @@ PAUSES = (
     timedelta(hours=4),
 )
 LONGEST_PAUSE = timedelta(hours=24)
+
+#: Nobody holds a copy longer; a lease that lasts longer is from before the clock was set back.
+LONGEST_LEASE = timedelta(minutes=10)
+
+#: Why a copy in doubt is sent again, where the newsletter says so.
+AGAIN = "in doubt, and its newsletter says: send it again"
 
 
 def hear(state: DeliveryState, news: Heard) -> DeliveryState:
@@ -92,6 +103,20 @@ def settle(
     return Settlement("deferred", detail, now + min(pause, LONGEST_PAUSE))
 
 
+def after_doubt(policy: UnknownPolicy, attempts: int, now: datetime) -> Settlement | None:
+    """What becomes of a copy of which nobody knows whether it left; None: it stays in doubt.
+
+    `resend` risks a second copy rather than none. It waits as after a deferral, so that news
+    may come first, and it gives up as often.
+
+    Shape:  attempts counts the one that ended in doubt
+    """
+    if policy != "resend" or attempts >= ATTEMPTS:
+        return None
+    pause = PAUSES[min(max(attempts, 1), len(PAUSES)) - 1]
+    return Settlement("deferred", AGAIN, now + pause)
+
+
 def finish(counts: Mapping[DeliveryState, int]) -> tuple[IssueState, str] | None:
     """Where an issue stands when its copies have settled, and why; None while some are open.
 
@@ -109,3 +134,56 @@ def finish(counts: Mapping[DeliveryState, int]) -> tuple[IssueState, str] | None
     if any(counts.get(state) for state in OUT):
         return "sent", reason
     return "missed", reason or "nobody was left to send it to"
+
+
+def move_on(
+    state: IssueState, counts: Mapping[DeliveryState, int], held_back: int
+) -> tuple[IssueState, str] | None:
+    """Where an issue stands after news of its copies, and why; None: where it stood.
+
+    One that is partly sent was left so by a doubt, or by a stop. The stop holds until
+    somebody approves the issue again; when the last doubt is settled, it is sent; and a copy
+    that is planned again takes it along.
+
+    Shape:  held_back counts the copies that a stop holds back
+    """
+    if state == "sending":
+        return finish(counts)
+    if state != "partly_sent" or held_back:
+        return None
+    return finish(counts) or ("sending", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many copies may begin to leave now."""
+
+    left: int | None  #: None: as many as there are
+    free_at: datetime | None = None  #: with none left: when the next one may
+    what: str = ""  #: the limit that is reached, in words
+
+
+def allowance(
+    per_hour: int,
+    per_day: int,
+    hour: tuple[int, datetime | None],
+    day: tuple[int, datetime | None],
+) -> Allowance:
+    """What the limits leave of this hour and this day; a limit of 0 is none.
+
+    Shape:  hour and day are (attempts in this window, the earliest of them)
+    """
+    found = [
+        Allowance(max(most - begun, 0), earliest + length if earliest else None, words)
+        for most, (begun, earliest), length, words in (
+            (per_hour, hour, HOUR, f"at most {per_hour} mails in an hour"),
+            (per_day, day, DAY, f"at most {per_day} mails in 24 hours"),
+        )
+        if most
+    ]
+    return min(found, key=_tightness, default=Allowance(None))
+
+
+def _tightness(one: Allowance) -> tuple[int, float]:
+    """Of two limits that leave nothing, the one that lasts longer."""
+    return one.left or 0, -one.free_at.timestamp() if one.free_at else 0.0
