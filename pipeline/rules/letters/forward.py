@@ -165,9 +165,10 @@ class _Mail:
     source: str
     link: str
     close: tuple[str, ...]
+    own: tuple[str, ...] = ("",)  #: lines of one's own, or room for them
 
     def address(self, to: str) -> str:
-        parts = [self.hello, "", "", *_paragraph(" ".join(self.fact))]
+        parts = [self.hello, "", *self.own, *_paragraph(" ".join(self.fact))]
         if self.view:
             parts += _paragraph(self.view_form.replace("{text}", " ".join(self.view)))
         parts += _paragraph(self.question)
@@ -186,11 +187,30 @@ def mailto(story: LetterStory, contact: Contact, sender: Staff, *, language: str
     Units:  characters of the whole address, percent-encoded; lines end in %0D%0A
     Source: RFC 6068 §5 (CRLF), §2 (what is encoded)
     """
-    for mail in _ever_shorter(_mail(story, contact, sender, language, on)):
-        address = mail.address(contact.address)
+    return fitted(story, contact, sender, language=language, on=on)[0]
+
+
+def fitted(
+    story: LetterStory,
+    contact: Contact,
+    sender: Staff,
+    *,
+    language: str,
+    on: date,
+    own: Sequence[str] = (),
+    close: Sequence[str] = (),
+) -> tuple[str, bool]:
+    """(the `mailto:`, whether everything stands in it).
+
+    Shape:  own are lines of the sender's own, close the last ones; else room and a first name
+    """
+    mail = _mail(story, contact, sender, language, on)
+    mail = replace(mail, own=tuple(own) or mail.own, close=tuple(close) or mail.close)
+    for number, shorter in enumerate(_ever_shorter(mail)):
+        address = shorter.address(contact.address)
         if len(address) <= LONGEST:
-            return address
-    return f"mailto:{quote(contact.address, safe='@')}"
+            return address, number == 0
+    return f"mailto:{quote(contact.address, safe='@')}", False
 
 
 def _mail(story: LetterStory, contact: Contact, sender: Staff, language: str, on: date) -> _Mail:
@@ -202,7 +222,7 @@ def _mail(story: LetterStory, contact: Contact, sender: Staff, language: str, on
 
     return replace(
         mail,
-        subject=_cut(filled(mail.subject), LONGEST_SUBJECT),
+        subject=cut(filled(mail.subject), LONGEST_SUBJECT),
         hello=ours.hello.format(name=name) if name else ours.hello_nobody,
         fact=tuple(map(filled, mail.fact)),
         view=tuple(map(filled, mail.view)),
@@ -215,9 +235,7 @@ def _mail(story: LetterStory, contact: Contact, sender: Staff, language: str, on
 def _mail_to_anybody(story: LetterStory, language: str, on: date) -> _Mail:
     """What the mails of one story share; fields still stand in it as marks."""
     ours = phrases(language)
-    day = day_month(language, story.published_on, on) if story.published_on else ""
     question = to_plain(story.question)
-    source = ", ".join(filter(None, (story.source_name, day.replace("\u00a0", " "))))
     return _Mail(
         subject=to_plain(story.title),
         hello="",
@@ -225,10 +243,17 @@ def _mail_to_anybody(story: LetterStory, language: str, on: date) -> _Mail:
         view=_sentences(story.take),
         view_form=ours.our_view if story.question or story.url else "{text}",
         question=ours.a_question.replace("{text}", question) if question else "",
-        source=ours.source.format(text=source) if story.source_name else "",
+        source=source_line(story, language, on),
         link=story.url if len(_coded(story.url)) <= LONGEST_LINK else "",
         close=(),
     )
+
+
+def source_line(story: LetterStory, language: str, on: date) -> str:
+    """ "Source: Coast Wire, 5 March"; empty where nobody is named."""
+    day = day_month(language, story.published_on, on) if story.published_on else ""
+    source = ", ".join(filter(None, (story.source_name, day.replace("\u00a0", " "))))
+    return phrases(language).source.replace("{text}", source) if story.source_name else ""
 
 
 def _sentences(markdown: str) -> tuple[str, ...]:
@@ -250,17 +275,18 @@ def _ever_shorter(mail: _Mail) -> Iterator[_Mail]:
     yield mail
     text = " ".join(mail.fact)
     for length in (400, 200, 100, 40):
-        mail = replace(mail, fact=(_cut(text, length),))
+        mail = replace(mail, fact=(cut(text, length),))
         yield mail
     yield replace(mail, link="")
-    yield replace(mail, link="", source="", fact=(), subject=_cut(mail.subject, 40))
+    yield replace(mail, link="", source="", fact=(), subject=cut(mail.subject, 40))
 
 
 def _paragraph(text: str) -> tuple[str, ...]:
     return ("", text) if text else ()
 
 
-def _cut(text: str, length: int) -> str:
+def cut(text: str, length: int) -> str:
+    """At most so long, cut at a space."""
     if len(text) <= length:
         return text
     return text[: length - 1].rsplit(" ", 1)[0] + "…"

@@ -57,7 +57,7 @@ def build_message(
             a header that is not one of LIST_HEADERS
     Source: RFC 5322, 2045, 2046, 2047; RFC 2369 and 8058 (List headers)
     """
-    boundary = f"=_{sha256(message_id.encode()).hexdigest()[:32]}"
+    boundary = _boundary(message_id)
     headers = [
         ("From", _mailbox(*sender)),
         ("To", _mailbox(*recipient)),
@@ -68,14 +68,53 @@ def build_message(
         *_checked(list_headers or {}),
         ("MIME-Version", "1.0"),
         ("Content-Language", _plain("Content-Language", language)),
-        ("Content-Type", f'multipart/alternative;\r\n boundary="{boundary}"'),
     ]
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers).encode("ascii")
+    return _alternative(headers, boundary, text, html)
+
+
+def build_draft(
+    *,
+    sender: tuple[str, str],
+    recipient: tuple[str, str],
+    subject: str,
+    html: str,
+    text: str,
+    bcc: str = "",
+    language: str = "en",
+) -> bytes:
+    """A mail that somebody still has to send, for their own mail program to open.
+
+    It has no Date and no Message-ID: those belong to whoever sends it, and two drafts with
+    one id would be one mail.
+
+    Shape:  sender and recipient are (name, address); bcc is an address, or empty
+    Raises: BadInput as build_message() does
+    Source: RFC 5322 §3.6.1, §3.6.4; X-Unsent is what mail programs know a draft by
+    """
+    headers = [
+        ("X-Unsent", "1"),
+        ("From", _mailbox(*sender)),
+        ("To", _mailbox(*recipient)),
+        *([("Bcc", _mailbox("", bcc))] if bcc else []),
+        ("Subject", _unstructured(subject, len("Subject: "))),
+        ("MIME-Version", "1.0"),
+        ("Content-Language", _plain("Content-Language", language)),
+    ]
+    return _alternative(headers, _boundary(f"{subject}\n{text}\n{html}"), text, html)
+
+
+def _boundary(of: str) -> str:
+    return f"=_{sha256(of.encode()).hexdigest()[:32]}"
+
+
+def _alternative(headers: list[tuple[str, str]], boundary: str, text: str, html: str) -> bytes:
+    kind = ("Content-Type", f'multipart/alternative;\r\n boundary="{boundary}"')
+    head = "".join(f"{name}: {value}\r\n" for name, value in [*headers, kind]).encode("ascii")
     parts = b"".join(
         b"--%s\r\nContent-Type: text/%s; charset=utf-8\r\n"
         b"Content-Transfer-Encoding: quoted-printable\r\n\r\n%s\r\n"
-        % (boundary.encode(), kind, quoted_printable(body))
-        for kind, body in ((b"plain", text), (b"html", html))
+        % (boundary.encode(), subtype, quoted_printable(body))
+        for subtype, body in ((b"plain", text), (b"html", html))
     )
     return head + b"\r\n" + parts + b"--" + boundary.encode() + b"--\r\n"
 
