@@ -180,7 +180,11 @@ def _events(settings: Settings) -> Events | None:
 
 
 def _mailbox(settings: Settings) -> Mailbox | None:
-    return None
+    if settings.bcc_mailbox is None:
+        return None
+    from pipeline.mailboxes.local import LocalMailbox
+
+    return LocalMailbox(settings.bcc_mailbox)
 
 
 def _names() -> Names:
