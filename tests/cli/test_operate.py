@@ -357,3 +357,49 @@ def test_backup_without_a_workspace(tmp_path: Path) -> None:
     said = call("-C", str(tmp_path), "backup", environment={"ASTERISM_NOW": WEDNESDAY})
     assert said.code == 2
     assert "no workspace" in said.err
+
+
+# ── doctor ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_doctor_looks_everything_over_and_changes_nothing(sent: Door) -> None:
+    before = sent.state()
+    said = sent("doctor")
+    for area in ("settings", "files", "disk", "clock", "database", "transport", "DNS", "running"):
+        assert f"\n{area}\n" in "\n" + said.out
+    assert "Mail goes into files" in said.out
+    assert "could be better" in said.out
+    assert sent.state() == before
+
+
+def test_doctor_again_is_the_same(to_read: Door) -> None:
+    assert {c["what"] for c in to_read.ask("doctor") if c["area"] == "database"} == {
+        c["what"] for c in to_read.ask("doctor") if c["area"] == "database"
+    }
+
+
+def test_doctor_ends_with_one_when_something_is_bad(sent: Door) -> None:
+    sent.path("output/asterism.db").chmod(0o644)
+    said = sent("doctor", code=1)
+    assert "Others on this machine may read output/asterism.db" in said.out
+    assert "chmod 600 output/asterism.db" in said.out
+    assert "must be mended" in said.out
+
+
+def test_doctor_takes_dns_answers_from_a_file(sent: Door) -> None:
+    sent.environment |= {
+        "ASTERISM_TRANSPORT": "smtp", "ASTERISM_SMTP_HOST": "127.0.0.1",
+        "ASTERISM_SMTP_PORT": "9", "ASTERISM_SMTP_TLS": "none",
+    }  # fmt: skip
+    answers = sent.path("answers.txt")
+    answers.write_text('ferrierwick.example. 300 IN TXT "v=spf1 -all"\n')
+    said = sent("doctor", "--answers", str(answers), code=1)
+    assert "ferrierwick.example has an SPF record" in said.out
+    assert "ferrierwick.example has no DMARC record" in said.out
+    answers.write_text("nothing of the kind\n")
+    said = sent("doctor", "--answers", str(answers), code=2)
+    assert "answers.txt:1:1" in said.err
+
+
+def test_doctor_without_a_workspace(tmp_path: Path) -> None:
+    assert call("-C", str(tmp_path), "doctor").code == 2
