@@ -62,6 +62,7 @@ from pipeline.model.people import (
     Basis,
     Candidate,
     Contact,
+    Erasing,
     ImportChange,
     ImportRecord,
     ImportRow,
@@ -200,6 +201,34 @@ class Names(Protocol):
 
         Raises: Down when nobody answers
         """
+        ...
+
+
+class Outbox(Protocol):
+    """What lies in files of the letters that went out, and of their previews."""
+
+    def forget(self, copies: Sequence[str], mentions: Callable[[str], bool]) -> int:
+        """Remove these copies by their public ids, and previews with a mention; how many files.
+
+        Running it again removes nothing.
+
+        Raises: Down when files cannot be removed
+        """
+        ...
+
+
+class Papers(Protocol):
+    """The folder for what the program writes for people to read."""
+
+    def write(self, files: Mapping[str, bytes]) -> Sequence[Path]:
+        """Write files by their path below the folder, each whole; where they lie.
+
+        Raises: Down
+        """
+        ...
+
+    def listed(self, folder: str) -> Sequence[str]:
+        """Names of the files in one folder below it; empty when it is not there."""
         ...
 
 
@@ -527,6 +556,39 @@ class ImportsTable(Protocol):
         """Write what was decided, and that this import was undone.
 
         Raises: Conflict when it was undone already
+        """
+        ...
+
+
+class ErasingTable(Protocol):
+    """Forgets one person."""
+
+    def erased_at(self, address: str) -> datetime | None:
+        """When whoever had this address was erased; None: nobody was."""
+        ...
+
+    def begin(self, contact_id: int, detail: str, now: datetime) -> Erasing:
+        """From now on nothing goes out to them any more, and their address stays blocked.
+
+        Raises: Conflict while a copy of theirs, or one that names them, is being sent
+        """
+        ...
+
+    def erase(self, contact_id: int, now: datetime) -> None:
+        """Empty everything of theirs, and take them out of what names them among others.
+
+        Raises: Conflict while a copy of theirs, or one that names them, is being sent
+        """
+        ...
+
+
+class ExportTable(Protocol):
+    """Everything that is known of one person."""
+
+    def everything(self, contact_id: int) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Rows by what they tell of, in plain words; oldest first.
+
+        Shape:  the keys of stages.people.exporting.SECTIONS
         """
         ...
 
@@ -1053,6 +1115,10 @@ class Tables(Protocol):
     @property
     def imports(self) -> ImportsTable: ...
     @property
+    def erasing(self) -> ErasingTable: ...
+    @property
+    def export(self) -> ExportTable: ...
+    @property
     def letters(self) -> LettersTable: ...
     @property
     def snippets(self) -> SnippetsTable: ...
@@ -1139,6 +1205,8 @@ class Ports:
     events: Events | None = None  #: None: no provider tells us anything
     mailbox: Mailbox | None = None  #: None: nobody copies us in
     names: Names | None = None
+    outbox: Outbox | None = None  #: None: no letter lies in a file
+    papers: Papers | None = None
     limits: Limits = field(default_factory=Limits)
     bcc_address: str = ""  #: that of the mailbox, for the forward kit
     #: Asked by long work between two steps: True when it is to stop at the next good place.

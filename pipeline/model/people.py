@@ -202,3 +202,13 @@ class TakenBack:
     outcome: BackOutcome
     values: Mapping[str, str] = field(default_factory=dict)  #: fields that go back
     why: str = ""  #: why something stays as it is; empty: all of it goes back
+
+
+@dataclass(frozen=True, slots=True)
+class Erasing:
+    """A person who is being erased: nothing goes out to them any more."""
+
+    contact_id: int
+    addresses: tuple[str, ...]  #: every one that we knew, in every spelling
+    names: tuple[str, ...]  #: in full, in both orders
+    copies: tuple[str, ...]  #: public ids of copies that are theirs, or that name them

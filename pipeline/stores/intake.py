@@ -77,7 +77,7 @@ class PeopleImport:
         counts: Counter[str] = Counter()
         import_id = None if dry_run else self._open()
         if import_id is not None:
-            self._wait_for_approvals()
+            wait_for_approvals(self._connection)
         in_file = {hash_ for hash_, _ in self._hashed}
         for chunk in in_chunks(self._hashed, CHUNK):
             self._check_accounts(chunk)
@@ -277,11 +277,6 @@ class PeopleImport:
             },
         }
 
-    def _wait_for_approvals(self) -> None:
-        """Who moves does so before an approval looks, or after its copies are on record."""
-        query = sa.select(newsletters.c.id).order_by(newsletters.c.key)
-        self._connection.execute(query.with_for_update(key_share=True))
-
     def _insert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
             self._connection.execute(sa.insert(table), list(rows))
@@ -414,6 +409,12 @@ class PeopleImport:
             owners |= {(system, row.external_id): row.contact_id for row in gone}
         self._insert(external_ids, rows)
         return owners
+
+
+def wait_for_approvals(connection: sa.Connection) -> None:
+    """Who moves or goes does so before an approval looks, or after its copies are on record."""
+    query = sa.select(newsletters.c.id).order_by(newsletters.c.key)
+    connection.execute(query.with_for_update(key_share=True))
 
 
 def carry_suppressions(connection: sa.Connection, contact_id: int | None, hash_: str) -> None:

@@ -17,6 +17,8 @@ from pipeline.settings import WAIT_S
 from pipeline.stores.catalog import SqlCatalog
 from pipeline.stores.deliveries import SqlDeliveries
 from pipeline.stores.engine import connect, make_room, transaction
+from pipeline.stores.erasing import SqlErasing
+from pipeline.stores.exporting import SqlExport
 from pipeline.stores.forwards import SqlForwards
 from pipeline.stores.imports import SqlImports
 from pipeline.stores.insert import insert_once
@@ -63,6 +65,14 @@ class SqlTables:
     @cached_property
     def imports(self) -> SqlImports:
         return SqlImports(self._connection, self._address_key)
+
+    @cached_property
+    def erasing(self) -> SqlErasing:
+        return SqlErasing(self._connection, self._address_key)
+
+    @cached_property
+    def export(self) -> SqlExport:
+        return SqlExport(self._connection)
 
     @cached_property
     def letters(self) -> SqlLetters:
