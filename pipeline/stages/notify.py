@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from pipeline.model.letters import NoticeKind
-from pipeline.ports import Ports
+from pipeline.errors import BadInput, Down
+from pipeline.model.catalog import Staff
+from pipeline.model.letters import Envelope, Fate, Notice, NoticeKind, Receipt
+from pipeline.owners import is_dead, this_process
+from pipeline.ports import Ports, Tables
+from pipeline.rules.letters.audience import arithmetic
+from pipeline.rules.letters.lint import lint_issue
+from pipeline.rules.letters.notice import HTML, TEXT, Matter, about, envelope_of, write_notice
+from pipeline.rules.letters.sandbox import named_in
+from pipeline.rules.news.address import link_hash
+from pipeline.rules.notices import OPEN, TOLD_WITHIN, Due, Facts, due_notices
+
+CHUNK = 20
+#: How long a run may be silent before others take over what it holds.
+LEASE_S = 120
+
+STOP, PREVIEW = "stop", "preview"  #: what a review mail's tokens are good for
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +50,201 @@ class NoticesSent:
     next_due_at: datetime | None = None  #: when there is one to send again; None: nothing waits
 
 
+# ── writing them down ────────────────────────────────────────────────────────────────────
+
+
 def remind(ports: Ports) -> Reminded:
-    """Write down what our people are to be told now; each kind once to each for an issue."""
-    raise NotImplementedError
+    """Write down what our people are to be told now; each kind once to each for an issue.
+
+    Raises: BadInput, NotFound for a template of theirs
+    """
+    now = ports.clock.now()
+    with ports.store.read() as tables:
+        new = [
+            (due, _filled(ports, tables, matter) if due.kind == "review" else matter)
+            for matter in _matters(ports, tables)
+            for due in _untold(tables, matter, now)
+        ]
+    if not new:
+        return Reminded()
+    templates = _read_templates(ports)
+    notices = [
+        (matter.issue.ref, write_notice(due.kind, to, matter, templates, now))
+        for due, matter in new
+        if (to := ports.catalog.staff(due.staff_key)) is not None
+    ]
+    with ports.store.write() as tables:
+        written = [(ref, one) for ref, one in notices if tables.notices.add(one)]
+    return Reminded(tuple(Told(one.kind, ref, one.name) for ref, one in written))
+
+
+def _matters(ports: Ports, tables: Tables) -> Iterator[Matter]:
+    """Issues about which there may be something to say, with what holds them back."""
+    for constellation in ports.catalog.constellations:
+        for newsletter in constellation.newsletters:
+            for issue in tables.letters.issues(newsletter.key):
+                if ports.clock.now() < issue.due_at + TOLD_WITHIN:
+                    matter = Matter(issue, newsletter, constellation, ports.catalog.firm)
+                    yield _with_words(ports, tables, matter)
+
+
+def _with_words(ports: Ports, tables: Tables, matter: Matter) -> Matter:
+    """With its stories; of an issue that is open also what is missing in its words."""
+    issue = matter.issue
+    snippets = tuple(tables.snippets.of_issue(issue.id))
+    if issue.state not in OPEN:
+        return replace(matter, snippets=snippets)
+    used = tables.letters.used_links(issue.newsletter_key, issue.id)
+    hashes = {snippet.url: link_hash(snippet.url) for snippet in snippets if snippet.url}
+    found = lint_issue(
+        issue,
+        snippets,
+        matter.newsletter,
+        ports.catalog.firm,
+        accounts=matter.constellation.accounts,
+        reused={url: used[hashed] for url, hashed in hashes.items() if hashed in used},
+        needs_https=ports.transport.name != "file",
+    )
+    blocking = tuple(finding for finding in found if finding.blocks)
+    return replace(matter, snippets=snippets, findings=blocking)
+
+
+def _untold(tables: Tables, matter: Matter, now: datetime) -> Iterator[Due]:
+    issue = matter.issue
+    beat = tables.letters.beats(issue.newsletter_key).get(issue.beat_on)
+    facts = Facts(issue, matter.newsletter, matter.constellation, beat, written=not matter.findings)
+    due = due_notices(facts, now)
+    told = {(one.kind, one.staff_key) for one in tables.notices.of(about(issue))} if due else set()
+    for one in due:
+        if (one.kind, one.staff_key) not in told:
+            yield one
+
+
+def _filled(ports: Ports, tables: Tables, matter: Matter) -> Matter:
+    """With who gets it, and the links that its approver needs."""
+    issue, root = matter.issue, ports.catalog.firm.base_url
+    counts = tables.deliveries.counts(issue.id)
+    sales = sum(number for (purpose, _), number in counts.items() if purpose == "sales")
+    return replace(
+        matter,
+        sum=arithmetic(tables.letters.audience(issue.id), sales),
+        preview_url=f"{root}/preview/{ports.tokens.make(PREVIEW, issue.public_id)}",
+        stop_url=f"{root}/stop/{ports.tokens.make(STOP, issue.public_id)}",
+    )
+
+
+def _read_templates(ports: Ports) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    waiting = [HTML, TEXT]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = ports.workspace.template(name)
+            waiting += named_in(found[name])
+    return found
+
+
+# ── sending them ─────────────────────────────────────────────────────────────────────────
 
 
 def send_notices(ports: Ports) -> NoticesSent:
     """Send the notices that are due; each once, whatever dies.
 
-    Raises: Down when the transport or the store can take no more
+    Can be killed at any moment and run again. One that a dead run left in doubt is looked up
+    where the transport remembers what it moved; elsewhere it becomes `unknown` and is never
+    sent again. They go to our own people, so no suppression is asked.
+
+    Raises: Down when the transport or the store can take no more; what went out is on record
     """
-    raise NotImplementedError
+    owner, counts = this_process(), Counter[str]()
+    counts.update(_settle_doubts(ports))
+    try:
+        while not ports.stopping() and (claimed := _claim(ports, owner)):
+            counts.update(_send(ports, claimed))
+    finally:
+        ports.transport.finish()
+    with ports.store.read() as tables:
+        next_due_at = tables.notices.next_due(ports.clock.now())
+    return NoticesSent(tuple(sorted(counts.items())), next_due_at)
+
+
+def _settle_doubts(ports: Ports) -> Mapping[str, int]:
+    """Those between sent and known, of runs that died: find out, or say that nobody knows."""
+    now = ports.clock.now()
+    with ports.store.read() as tables:
+        dead = [owner for owner in tables.notices.holders() if is_dead(owner)]
+    if dead:
+        with ports.store.write() as tables:
+            for owner in dead:
+                tables.notices.end_leases(owner, now)
+    with ports.store.read() as tables:
+        doubts = tables.notices.in_doubt(now)
+    if not doubts:
+        return {}
+    fates = ports.transport.fates([one.public_id for one in doubts])
+    with ports.store.write() as tables:
+        died = [one for one in doubts if fates[one.public_id] == "not_left"]
+        tables.notices.give_back(died, "a run died before sending it")
+        known = [(one, _found(one, fates[one.public_id])) for one in doubts if one not in died]
+        return tables.notices.settle(known, now)
+
+
+def _found(notice: Notice, fate: Fate) -> Receipt:
+    if fate == "left":
+        return Receipt(notice.public_id, "accepted", "found after a crash")
+    return Receipt(notice.public_id, "unknown", "a run died while sending it")
+
+
+def _claim(ports: Ports, owner: str) -> Sequence[Notice]:
+    now = ports.clock.now()
+    with ports.store.write() as tables:
+        return tables.notices.claim(owner, now + timedelta(seconds=LEASE_S), now, CHUNK)
+
+
+def _send(ports: Ports, claimed: Sequence[Notice]) -> Mapping[str, int]:
+    """Build, mark as attempting, move, settle; counts per state."""
+    built = {one.public_id: made for one, made in zip(claimed, _build(ports, claimed), strict=True)}
+    with ports.store.write() as tables:
+        ours = {one.public_id: one for one in tables.notices.attempting(claimed)}
+    made = [built[public_id] for public_id in ours]
+    receipts = [(ours[what.delivery_public_id], what) for what in made if isinstance(what, Receipt)]
+    try:
+        for receipt in ports.transport.send([e for e in made if isinstance(e, Envelope)], None):
+            receipts.append((ours[receipt.delivery_public_id], receipt))
+    except Down as down:
+        settled = {one.id for one, _ in receipts}
+        _settle(ports, receipts, [o for o in ours.values() if o.id not in settled], down.message)
+        raise
+    return _settle(ports, receipts)
+
+
+def _settle(
+    ports: Ports,
+    receipts: Sequence[tuple[Notice, Receipt]],
+    left: Sequence[Notice] = (),
+    why: str = "",
+) -> Mapping[str, int]:
+    with ports.store.write() as tables:
+        tables.notices.give_back(left, why)
+        return tables.notices.settle(receipts, ports.clock.now())
+
+
+def _build(ports: Ports, claimed: Sequence[Notice]) -> Iterator[Envelope | Receipt]:
+    """Each one's message; one that cannot be made is refused, and the others go on."""
+    for one in claimed:
+        try:
+            yield envelope_of(one, ports.catalog.firm, _answers(ports, one))
+        except BadInput as wrong:
+            yield Receipt(one.public_id, "refused", wrong.message)
+
+
+def _answers(ports: Ports, notice: Notice) -> Staff | None:
+    """Who gets what is written back: the curator; what the curator writes, the approver."""
+    with ports.store.read() as tables:
+        issue = tables.letters.find_issue(notice.about.removeprefix("issue:"))
+    constellation = ports.catalog.constellation(issue.constellation_key)
+    if constellation is None:
+        return None
+    others = [key for key in (constellation.curator, constellation.approver)
+              if key != notice.staff_key]  # fmt: skip
+    return ports.catalog.staff(others[0]) if others else None

@@ -1,0 +1,345 @@
+"""A mail among ourselves: what it says, in HTML and in text, and how it is addressed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pipeline.model.catalog import Constellation, Firm, Newsletter, Staff
+from pipeline.model.letters import (
+    Arithmetic,
+    Content,
+    Envelope,
+    Finding,
+    Issue,
+    Notice,
+    NoticeKind,
+    Snippet,
+)
+from pipeline.rules.letters import markdown, merge, sandbox
+from pipeline.rules.letters.brand import palette
+from pipeline.rules.letters.curator_notes import moment_in_words
+from pipeline.rules.letters.envelope import borne
+from pipeline.rules.letters.mime import build_message, message_id
+from pipeline.rules.letters.render import inlined
+from pipeline.rules.letters.wall import numbered
+
+HTML, TEXT = "notice.html.j2", "notice.txt.j2"
+SHOWN = 8  #: so many findings or stories are listed
+LANGUAGE = "en"  #: of all mail among ourselves
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """What a notice is about, and what it may have to tell."""
+
+    issue: Issue
+    newsletter: Newsletter
+    constellation: Constellation
+    firm: Firm
+    snippets: tuple[Snippet, ...] = ()
+    findings: tuple[Finding, ...] = ()  #: what holds it back
+    sum: Arithmetic | None = None  #: who gets it, once that is frozen
+    preview_url: str = ""
+    stop_url: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.newsletter.title} {self.issue.number}"
+
+    def when(self, at: datetime) -> str:
+        zone = self.newsletter.rhythm.zone
+        return f"{moment_in_words(at, zone)} ({zone})"
+
+    def staff(self, key: str) -> Staff | None:
+        return next((one for one in self.firm.staff if one.key == key), None)
+
+    def called(self, key: str) -> str:
+        one = self.staff(key)
+        return one.name if one else key
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a notice says."""
+
+    subject: str
+    heading: str
+    paragraphs: tuple[str, ...]
+    points_title: str = ""
+    points: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()  #: (words, address)
+    commands: tuple[tuple[str, str], ...] = ()  #: (what for, command)
+    close: str = ""
+
+
+def about(issue: Issue) -> str:
+    """How a notice names its issue."""
+    return f"issue:{issue.public_id}"
+
+
+def write_notice(
+    kind: NoticeKind, to: Staff, matter: Matter, templates: Mapping[str, str], now: datetime
+) -> Notice:
+    """The whole mail, as it will be sent.
+
+    Shape:  templates holds HTML and TEXT with what they include
+    Raises: BadInput for a template that cannot be rendered
+    """
+    said = _SAYS[kind](matter, to)
+    values = _values(said, to, matter)
+    html = sandbox.render(HTML, templates, values, _HTML_FILTERS)
+    text = sandbox.render(TEXT, templates, values, _TEXT_FILTERS)
+    return Notice(
+        kind=kind,
+        about=about(matter.issue),
+        staff_key=to.key,
+        address=to.address,
+        name=to.name,
+        subject=values["subject"],
+        html=inlined(html, "sales"),
+        text=merge.tidy(text).strip("\n") + "\n",
+        due_at=now,
+    )
+
+
+def envelope_of(notice: Notice, firm: Firm, answers: Staff | None) -> Envelope:
+    """The message of one notice, from the firm's own address; no List headers, nobody leaves.
+
+    Shape:  answers is who gets what is written back; the firm when None
+    Raises: BadInput when an address or a header cannot be sent
+    """
+    sender = (firm.name, firm.contact)
+    message = build_message(
+        sender=sender,
+        recipient=(notice.name, notice.address),
+        subject=notice.subject,
+        html=notice.html,
+        text=notice.text,
+        date=notice.due_at,
+        message_id=message_id(notice.public_id, firm.mail_domain),
+        reply_to=(answers.name, answers.address) if answers else sender,
+        language=LANGUAGE,
+    )
+    content = Content(
+        key=f"notice|{notice.public_id}",
+        sender_name=sender[0],
+        recipient_name=notice.name,
+        subject=notice.subject,
+        html=notice.html,
+        text=notice.text,
+        values={},
+        headers=borne(message),
+    )
+    return Envelope(notice.public_id, sender[1], notice.address, message, "notices", content)
+
+
+# ── what each says ───────────────────────────────────────────────────────────────────────
+
+
+def _write(m: Matter, to: Staff) -> Said:
+    backup = m.constellation.backup
+    others = backup and backup != to.key
+    return Said(
+        subject=f"{m.name} is still to be written",
+        heading="Still to be written",
+        paragraphs=(
+            f"{m.name} goes out on {m.when(m.issue.due_at)}. Its words freeze on "
+            f"{m.when(m.issue.cut_off_at)}.",
+        ),
+        points_title="What is missing",
+        points=_findings(m.findings),
+        commands=(("To write on", f"asterism curate export {m.issue.ref}"),),
+        close=f"If it cannot be done, {m.called(backup)} is asked a few hours before that."
+        if others
+        else "",
+    )
+
+
+def _write_backup(m: Matter, to: Staff) -> Said:
+    curator = m.called(m.constellation.curator)
+    return Said(
+        subject=f"{m.name}: can you step in for {curator}?",
+        heading="Can you step in?",
+        paragraphs=(
+            f"{m.name} goes out on {m.when(m.issue.due_at)}, and {curator} has not finished it. "
+            f"Its words freeze on {m.when(m.issue.cut_off_at)}.",
+            f"A word with {curator} first saves writing it twice.",
+        ),
+        points_title="What is missing",
+        points=_findings(m.findings),
+        commands=(("To write on", f"asterism curate export {m.issue.ref}"),),
+    )
+
+
+def _approve(m: Matter, to: Staff) -> Said:
+    return Said(
+        subject=f"{m.name} waits for your yes",
+        heading="It waits for your yes",
+        paragraphs=(
+            f"{m.name} is written, and nothing holds it back. Your approval is due by "
+            f"{m.when(m.issue.deadline_at)}; it goes out on {m.when(m.issue.due_at)}.",
+            "Nothing goes out without it.",
+        ),
+        points_title="Its stories",
+        points=_stories(m.snippets),
+        commands=(
+            ("To look at it", f"asterism issue show {m.issue.ref}"),
+            ("To say yes", f"asterism --as {to.key} issue approve {m.issue.ref}"),
+        ),
+    )
+
+
+def _review(m: Matter, to: Staff) -> Said:
+    until = m.issue.review_until or m.issue.due_at
+    return Said(
+        subject=f"{m.name} goes out by itself on {m.when(until)}",
+        heading="It goes by itself",
+        paragraphs=(
+            f"{m.name} was composed without a hand. It goes out on {m.when(until)}, unless "
+            "somebody stops it; you need not do anything.",
+            *((_sum_in_words(m.sum),) if m.sum else ()),
+        ),
+        points_title="Its stories",
+        points=_stories(m.snippets),
+        links=(("Look at it", m.preview_url), ("Stop it", m.stop_url)),
+        commands=(("From the desk", f"asterism issue stop {m.issue.ref}"),),
+        close="Stopping takes one press more on the page that opens. Who has these links can "
+        "stop the issue: please do not pass this mail on.",
+    )
+
+
+def _held_back(m: Matter, to: Staff) -> Said:
+    return Said(
+        subject=f"{m.name} is held back",
+        heading="It does not go yet",
+        paragraphs=(
+            f"{m.name} is composed without a hand and was to go out on "
+            f"{m.when(m.issue.due_at)}. Something holds it back:",
+            f"{_sentence(m.issue.reason)}",
+            f"It is tried again by itself; mended by {m.when(m.issue.deadline_at)}, it can still "
+            f"go. From {m.when(m.issue.cut_off_at)} on only "
+            f"{m.called(m.constellation.approver)} writes on it.",
+        ),
+        points_title="What it holds so far" if m.snippets else "",
+        points=_stories(m.snippets),
+        commands=(
+            ("To see what is missing", f"asterism issue show {m.issue.ref}"),
+            ("To write on it", f"asterism curate export {m.issue.ref}"),
+        ),
+    )
+
+
+def _not_sent(m: Matter, to: Staff) -> Said:
+    return Said(
+        subject=f"{m.name} did not go out",
+        heading="It did not go out",
+        paragraphs=(
+            f"{m.name} was due on {m.when(m.issue.due_at)}, and nobody got it.",
+            f"Why: {_sentence(m.issue.reason or 'nobody approved it in time')}",
+            "Its stories are free for the next issue.",
+        ),
+        commands=(("What happened to it", f"asterism explain issue {m.issue.ref}"),),
+    )
+
+
+_SAYS = {
+    "write": _write,
+    "write_backup": _write_backup,
+    "approve": _approve,
+    "review": _review,
+    "held_back": _held_back,
+    "not_sent": _not_sent,
+}
+
+
+def _findings(findings: Sequence[Finding]) -> tuple[str, ...]:
+    return _some([f"{finding.where}: {finding.what}" for finding in findings])
+
+
+def _stories(snippets: Sequence[Snippet]) -> tuple[str, ...]:
+    """By the titles that our own people know; those noted come after the numbered ones."""
+    return _some([
+        f"{number}. {snippet.title}" if number else f"Also noted: {snippet.title}"
+        for number, snippet in numbered(snippets)
+    ])  # fmt: skip
+
+
+def _some(lines: Sequence[str]) -> tuple[str, ...]:
+    if len(lines) <= SHOWN + 1:
+        return tuple(lines)
+    return (*lines[:SHOWN], f"and {len(lines) - SHOWN} more")
+
+
+def _sum_in_words(sum_: Arithmetic) -> str:
+    """ "It goes to 38 of 41 contacts; 3 are left out (2 paused, 1 suppressed)." """
+    left = sum(number for _, number in sum_.left_out)
+    why = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in sum_.left_out)
+    out = ""
+    if left:
+        out = f"; {left} {'is' if left == 1 else 'are'} left out ({why})"
+    contacts = "contact" if sum_.contacts == 1 else "contacts"
+    return f"It goes to {sum_.letters} of {sum_.contacts} {contacts}{out}."
+
+
+def _sentence(reason: str) -> str:
+    text = reason.strip()
+    ended = text if text.endswith((".", "!", "?")) else f"{text}."
+    return f"{ended[:1].upper()}{ended[1:]}"
+
+
+# ── how it looks ─────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _House:
+    """What the shared head of our letters asks of a letter."""
+
+    firm_name: str
+    logo: str
+
+
+def _values(said: Said, to: Staff, matter: Matter) -> dict[str, Any]:
+    plain = _plain
+    return {
+        "letter": _House(matter.firm.name, matter.firm.brand.logo),
+        "lang": LANGUAGE,
+        "dir": "ltr",
+        "brand": palette(matter.firm.brand.color),
+        "subject": plain(said.subject),
+        "name": plain(matter.name),
+        "to": to.first_name,
+        "heading": plain(said.heading),
+        "paragraphs": [plain(text) for text in said.paragraphs],
+        "points_title": said.points_title if said.points else "",
+        "points": [plain(text) for text in said.points],
+        "links": [(words, url) for words, url in said.links if url],
+        "commands": said.commands,
+        "close": plain(said.close),
+        "firm": matter.firm,
+    }
+
+
+def _plain(text: str) -> str:
+    """On one line, and without what would be a merge field's mark."""
+    return " ".join(merge.without_marks(text).split())
+
+
+def _href(url: str) -> str:
+    return url if markdown.is_address(url) else ""
+
+
+_HTML_FILTERS: sandbox.Filters = {
+    "href": _href,
+    "bind": lambda text: markdown.bound(text, LANGUAGE),
+    "one_line": _plain,
+}
+_TEXT_FILTERS: sandbox.Filters = {
+    "href": _href,
+    "wrap": lambda text, first="", rest="": merge.wrap(text, first, rest),
+    "headed": lambda title: f"{title}\n{'-' * len(title)}",
+    "ruled": lambda sign: sign * merge.WIDTH,
+    "one_line": _plain,
+}
