@@ -41,6 +41,7 @@ golden: $(READY) ## write the golden letters anew; read the diff before you comm
 
 lock: ## pin the newest releases (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --all-extras --group dev --upgrade pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --extra postgres -c requirements.lock pyproject.toml -o deploy/requirements.lock
 
 wheel: $(READY) ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
