@@ -476,8 +476,10 @@ class PeopleTable(Protocol):
         """The same for one address alone; whoever had it may have a new one by now."""
         ...
 
-    def lift(self, contact_id: int, scope: str, now: datetime) -> bool:
-        """End a suppression that the person themself asked for ("left"); others stay."""
+    def lift(
+        self, contact_id: int, scope: str, now: datetime, reason: SuppressionReason = "left"
+    ) -> bool:
+        """End a suppression of one reason, the person's own leaving by default; others stay."""
         ...
 
     def edited(self, contact_id: int, revision: int | None = None) -> int:

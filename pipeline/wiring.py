@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING
 from pipeline import __version__
 from pipeline.model.catalog import Selectors
 from pipeline.model.news import Answer, ParsedFeed, ParseFailed, Request
-from pipeline.ports import Clock, Events, Fetcher, Mailbox, Names, Ports, Progress, Transport
+from pipeline.ports import (
+    Clock,
+    Events,
+    Fetcher,
+    Mailbox,
+    Names,
+    Outbox,
+    Ports,
+    Progress,
+    Transport,
+)
 from pipeline.rules.letters.tokens import HmacTokens
 from pipeline.settings import Settings
 from pipeline.stores.migrate import migrate
@@ -22,6 +32,7 @@ from pipeline.stores.sql import SqlStore
 from pipeline.transports.file import FileTransport
 from pipeline.workspace.environment import load_settings
 from pipeline.workspace.files import FileWorkspace
+from pipeline.workspace.output import FilePapers
 
 if TYPE_CHECKING:
     from pipeline.parsers.local import LocalParser
@@ -147,6 +158,8 @@ def open_ports(workspace: Path, *, actor: str = "", progress: Progress = silent)
             mailbox=_mailbox(settings),
             names=_names(),
             limits=settings.limits,
+            outbox=_outbox(settings),
+            papers=FilePapers(settings.output / "reports"),
             bcc_address=settings.bcc_address,
         )
     finally:
@@ -172,11 +185,26 @@ def _transport(settings: Settings, clock: Clock) -> Transport:
         from pipeline.transports.smtp import SmtpTransport
 
         return SmtpTransport(settings.smtp)
+    if settings.transport == "sendgrid":
+        from pipeline.transports.sendgrid.send import SendGridTransport
+
+        real = isinstance(clock, SystemClock)
+        return SendGridTransport(settings.sendgrid, clock.now, heed_date=real)
     return FileTransport(settings.output / "mail")
 
 
+def _outbox(settings: Settings) -> Outbox:
+    from pipeline.transports.forgetting import FileOutbox
+
+    return FileOutbox(settings.output / "mail", settings.output / "previews")
+
+
 def _events(settings: Settings) -> Events | None:
-    return None
+    if settings.transport != "sendgrid":
+        return None
+    from pipeline.transports.sendgrid.events import SendGridEvents
+
+    return SendGridEvents(settings.sendgrid.webhook_key)
 
 
 def _mailbox(settings: Settings) -> Mailbox | None:

@@ -10,7 +10,7 @@ from typing import Literal
 BasisKind = Literal["customer", "consent", "legitimate_interest"]
 SuppressionReason = Literal["left", "complaint", "bounce", "asked", "imported", "erased"]
 StandingWord = Literal[
-    "in", "retired", "invalid_address", "no_basis", "suppressed", "paused", "held",
+    "in", "erased", "retired", "invalid_address", "no_basis", "suppressed", "paused", "held",
 ]  # fmt: skip
 
 #: A suppression that holds for every newsletter.

@@ -263,14 +263,16 @@ class SqlPeople:
         row = {"scope": scope, "reason": reason, "detail": detail, "at": now}
         return insert_once(self._connection, suppressions, row | {"address_hash": hash_})
 
-    def lift(self, contact_id: int, scope: str, now: datetime) -> bool:
-        """End a suppression that the person themself asked for ("left"); others stay."""
+    def lift(
+        self, contact_id: int, scope: str, now: datetime, reason: SuppressionReason = "left"
+    ) -> bool:
+        """End a suppression of one reason, the person's own leaving by default; others stay."""
         result = self._connection.execute(
             sa.update(suppressions)
             .where(
                 suppressions.c.address_hash == self._hash_of(contact_id),
                 suppressions.c.scope == scope,
-                suppressions.c.reason == "left",
+                suppressions.c.reason == reason,
                 suppressions.c.lifted_at.is_(None),
             )
             .values(lifted_at=now)

@@ -6,6 +6,7 @@ import errno
 import os
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,6 +51,36 @@ def sweep(folder: Path, older_than_s: float) -> int:
                 path.unlink()
                 swept += 1
     return swept
+
+
+class FilePapers:
+    """Fits `Papers`: a folder for what the program writes for people to read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, files: Mapping[str, bytes]) -> Sequence[Path]:
+        """Write files by their path below the folder, each whole; where they lie.
+
+        Raises: Down when the disk is full or does not let us
+        """
+        paths = []
+        for name, data in files.items():
+            path = self._inside(name)
+            write_whole(path, data)
+            paths.append(path)
+        return paths
+
+    def listed(self, folder: str) -> Sequence[str]:
+        """Names of the files in one folder below it; empty when it is not there."""
+        there = self._inside(folder)
+        return sorted(path.name for path in there.iterdir()) if there.is_dir() else ()
+
+    def _inside(self, name: str) -> Path:
+        path = self._folder.joinpath(name)
+        if not path.resolve().is_relative_to(self._folder.resolve()):
+            raise ValueError("a paper lies below its folder")
+        return path
 
 
 def no_room(path: Path, error: OSError) -> Down:

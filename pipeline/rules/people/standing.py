@@ -36,6 +36,8 @@ def stand(facts: StandingFacts, on: date) -> Stand:
     Who is out of single newsletters alone is in; the detail names these.
     """
     contact, standing = facts.contact, current(facts.standing, on)
+    if contact.erased_at is not None:
+        return Stand("erased", f"on {contact.erased_at:%Y-%m-%d}")
     if contact.retired_at is not None:
         return Stand("retired", "no longer at the account")
     if contact.invalid or not contact.address:

@@ -47,6 +47,7 @@ def list_people(ports: Ports, constellation_key: str = "") -> Sequence[Listed]:
         listed = [
             Listed(facts.contact, stand(facts, today))
             for facts in tables.people.facts(constellation_key)
+            if facts.contact.erased_at is None
         ]
     if not listed and constellation_key:
         ports.catalog.find_constellation(constellation_key)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from pipeline.errors import BadInput, Conflict
-from pipeline.model.people import EVERYWHERE, Contact
+from pipeline.model.people import EVERYWHERE, Contact, Suppression
 from pipeline.ports import PeopleTable, Ports, Tables
 from pipeline.rules.deeds import in_words
-from pipeline.rules.people.standing import logged_in_words
+from pipeline.rules.people.standing import logged_in_words, why_suppressed
 from pipeline.stages.people.parts import log, standing_as_logged
 
 
@@ -108,6 +108,64 @@ def _keep_words(
         log(ports, tables, "suppress", subject, before=standing, after={"note": detail})
 
 
+def lift(ports: Ports, ref: str, evidence: str, *, scope: str = EVERYWHERE) -> Edited:
+    """Take back a suppression that somebody here entered by mistake, and only such a one.
+
+    Who left, complained, bounced or was erased is never brought back by hand: that word was
+    not ours. Only the constellation's approver may, and says how they know it was a mistake.
+
+    Shape:  scope is a newsletter's key, or EVERYWHERE; evidence in words, kept in the log
+    Raises: NotFound; BadInput (no evidence); Conflict when who acts may not, or when what is
+            in force is nobody's to lift
+    """
+    if not evidence.strip():
+        raise BadInput(
+            "Lifting needs its evidence.",
+            "Say how you know that they did not ask: “I took her for her namesake, see mail”.",
+        )
+    if scope != EVERYWHERE:
+        ports.catalog.find_newsletter(scope)
+    with ports.store.write() as tables:
+        contact = tables.people.find(ref)
+        _be_approver(ports, contact)
+        before = standing_as_logged(ports, tables, contact)
+        found = [one for one in tables.people.suppressions(contact.id) if one.scope == scope]
+        if not any(one.reason == "asked" for one in found):
+            raise _nobodys_to_lift(contact, scope, found)
+        tables.people.lift(contact.id, scope, ports.clock.now(), "asked")
+        tables.people.edited(contact.id)
+        more = {"evidence": evidence.strip()}
+        return _edited(ports, tables, "lift", contact, before, more)
+
+
+def _be_approver(ports: Ports, contact: Contact) -> None:
+    homes = [
+        constellation
+        for constellation in ports.catalog.constellations
+        if any(account.key == contact.account_key for account in constellation.accounts)
+    ] or ports.catalog.constellations
+    if not any(ports.catalog.is_approver(ports.actor, home) for home in homes):
+        names = " or ".join(dict.fromkeys(home.approver for home in homes))
+        raise Conflict(
+            f"Only the approver lifts a suppression, and {ports.actor} is not the approver.",
+            f"Ask {names}; `--as` says who you are.",
+        )
+
+
+def _nobodys_to_lift(contact: Contact, scope: str, found: Sequence[Suppression]) -> Conflict:
+    where = "every letter" if scope == EVERYWHERE else scope
+    if not found:
+        return Conflict(
+            f"Nothing keeps {where} from {contact.name} in this way.",
+            f"`asterism people show {contact.public_id[:8]}` says what does.",
+        )
+    why = ", ".join(why_suppressed(one) for one in found)
+    return Conflict(
+        f"{contact.name} is out of {where} by a word that is not ours: {why}.",
+        "It stays. They can come back themselves, by the leave link in any of our letters.",
+    )
+
+
 # ── what the verbs share ─────────────────────────────────────────────────────────────────
 
 
@@ -134,7 +192,12 @@ def _edit(
 
 
 def _edited(
-    ports: Ports, tables: Tables, verb: str, was: Contact, before: dict[str, Any]
+    ports: Ports,
+    tables: Tables,
+    verb: str,
+    was: Contact,
+    before: dict[str, Any],
+    more: Mapping[str, Any] | None = None,
 ) -> Edited:
     contact = tables.people.by_id(was.id)
     after = standing_as_logged(ports, tables, contact)
@@ -145,7 +208,7 @@ def _edited(
         verb,
         subject,
         before=before,
-        after=after | {"revision": contact.revision},
+        after={**after, **(more or {}), "revision": contact.revision},
     )
     return Edited(contact, True, before, after)
 
