@@ -6,6 +6,7 @@ from pipeline.stages.compose.approving import Approved, Stopped, approve, stop
 from pipeline.stages.compose.automatic import Automatic, HeldBack, compose_automatic
 from pipeline.stages.compose.opening import NoIssue, Opened, open_issues
 from pipeline.stages.compose.previewing import Preview, preview
+from pipeline.stages.compose.reviewing import Review, preview_page, review, stop_by_link
 from pipeline.stages.compose.showing import (
     IssueView,
     Placed,
@@ -24,6 +25,7 @@ __all__ = [
     "Opened",
     "Placed",
     "Preview",
+    "Review",
     "Stopped",
     "Written",
     "approve",
@@ -32,6 +34,9 @@ __all__ = [
     "list_issues",
     "open_issues",
     "preview",
+    "preview_page",
+    "review",
     "show",
     "stop",
+    "stop_by_link",
 ]
