@@ -128,7 +128,7 @@ class SmtpSettings:
     host: str = ""
     port: int = 587
     tls: SmtpTls = "starttls"
-    user: str = ""
+    user: str = field(default="", repr=False)  #: mostly an address
     password: str = field(default="", repr=False)
     token_file: Path | None = None  #: an OAuth 2 access token instead of the password
     ca_file: Path | None = None

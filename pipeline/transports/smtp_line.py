@@ -180,6 +180,8 @@ class Line:
             except OSError as error:
                 raise self._lost(error) from None
         line, _, self._heard = self._heard.partition(b"\n")
+        if len(line) > MAX_REPLY_LINE:
+            raise LineLost(f"gave no {self._awaited} that is SMTP")
         return line.removesuffix(b"\r")
 
     def _listen(self) -> None:

@@ -9,6 +9,8 @@ from pipeline.rules.mask import mask
 from pipeline.transports.smtp_line import Reply
 
 MAX_DETAIL = 300
+#: Of what a relay says no more than this is looked at.
+MAX_READ = 3000
 
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")
 
@@ -34,7 +36,7 @@ def said(reply: Reply, hidden: tuple[str, ...] = ()) -> str:
     texts = [line.decode("utf-8", "replace").strip() for line in reply.lines]
     code = enhanced(reply)
     texts = [text.removeprefix(code).strip() for text in texts]
-    return _plain(" ".join([str(reply.code), code, *texts]), hidden)
+    return _plain(" ".join([str(reply.code), code, *texts])[:MAX_READ], hidden)
 
 
 def enhanced(reply: Reply) -> str:
