@@ -10,7 +10,18 @@ from pathlib import Path
 import click
 
 from pipeline import __version__
-from pipeline.cli import curate, desk, issue, news, operate, people, reasons
+from pipeline.cli import (
+    curate,
+    desk,
+    issue,
+    news,
+    operate,
+    people,
+    reasons,
+    report,
+    running,
+    sales,
+)
 from pipeline.cli import workspace as files
 from pipeline.cli.session import Ordered, Session
 from pipeline.cli.show import fault, no_color
@@ -43,7 +54,8 @@ def asterism(ctx: click.Context, workspace: Path | None, actor: str) -> None:
     ctx.obj = Session(folder, actor)
 
 
-for commands in (files, news, curate, issue, people, reasons, desk, operate):
+ROOMS = (files, news, curate, issue, people, sales, report, reasons, desk, running, operate)
+for commands in ROOMS:
     for command in commands.COMMANDS:
         asterism.add_command(command)
 
