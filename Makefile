@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format golden reference lock wheel
+.PHONY: help demo run months test check format golden reference lock wheel
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,12 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY) ## run the main job on a sample workspace, from feeds to inboxes
 	@$(BIN)/asterism demo
+
+run: $(READY) ## let this workspace run by itself, with its pages on http://127.0.0.1:8000/
+	@$(BIN)/asterism run
+
+months: $(READY) ## leave it running through six pretended months, and account for every beat
+	@$(BIN)/python -m tests.months
 
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile

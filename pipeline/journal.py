@@ -25,15 +25,18 @@ _CONTROL_IN_TRACE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @contextmanager
-def journal(kind: Log, stream: TextIO) -> Iterator[None]:
-    """All logging goes to `stream` as text or as JSON, masked; as it was before at the end."""
+def journal(kind: Log, stream: TextIO, *, only_trouble: bool = False) -> Iterator[None]:
+    """All logging goes to `stream` as text or as JSON, masked; as it was before at the end.
+
+    Shape:  only_trouble leaves out what went well, for whoever says that by other means
+    """
     root, ours = logging.getLogger(), logging.getLogger("asterism")
     before = (root.handlers[:], root.level, ours.level)
     lines = logging.StreamHandler(stream)
     lines.setFormatter(JsonLines() if kind == "json" else TextLines())
     root.handlers[:] = [lines]
     root.setLevel(_OTHERS)
-    ours.setLevel(logging.INFO)
+    ours.setLevel(_OTHERS if only_trouble else logging.INFO)
     logging.captureWarnings(True)
     try:
         yield

@@ -11,11 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from pipeline.errors import Down
 from pipeline.ports import Ports
 from pipeline.rules.letters.brand import brand_css
 from pipeline.stages import listen
@@ -39,7 +38,6 @@ def routes(ports: Ports, voice: Voice, *, body_s: float) -> list[Route]:
     return [
         Route("/issues/{public_id}", _issue(ports), methods=["GET"]),
         Route("/leave/{token}", _leaving(ports, voice, body_s), methods=["GET", "POST"]),
-        Route("/healthz", _health(ports), methods=["GET"]),
         *_static(ports),
     ]
 
@@ -103,21 +101,6 @@ def _leave(ports: Ports, voice: Voice, body_s: float) -> Endpoint:
         return page(request, name, language, look=look, scope=wanted)
 
     return act
-
-
-def _health(ports: Ports) -> Endpoint:
-    def ask() -> None:
-        with ports.store.read() as tables:
-            tables.catalog.digest()
-
-    async def show(request: Request) -> Response:
-        try:
-            await run_in_threadpool(ask)
-        except Down:
-            return PlainTextResponse("the database does not answer\n", status_code=503)
-        return PlainTextResponse("ok\n")
-
-    return show
 
 
 def _static(ports: Ports) -> list[Route]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from pipeline.ports import Ports
 from pipeline.web.app import PATIENCE, make_app
@@ -77,8 +78,9 @@ def serving(
     *,
     public_only: bool = True,
     patience: Patience = PATIENCE,
+    app: ASGIApp | None = None,
 ) -> Iterator[Site]:
-    app = make_app(its_ports, public_only=public_only, patience=patience)
+    app = app or make_app(its_ports, public_only=public_only, patience=patience)
     listening = socket.create_server(("127.0.0.1", 0))
     config = config_of(app, patience)
     server = uvicorn.Server(config)

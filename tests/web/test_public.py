@@ -486,6 +486,7 @@ READ, WRITE = {"GET", "HEAD"}, {"GET", "HEAD", "POST"}
 def test_every_page_answers_its_own_methods_only(scene: Scene, site: Site) -> None:
     pages = {
         leave_path(scene): WRITE, f"/issues/{scene.issue.public_id}": READ, "/healthz": READ,
+        "/readyz": READ,
         "/static/public.css": READ, "/static/brand.css": READ, "/static/mark.svg": READ,
     }  # fmt: skip
     for path, allowed in pages.items():
@@ -630,7 +631,7 @@ class Away:
     def read(self) -> object:
         raise self.error
 
-    write = read
+    write = check_shape = read
 
 
 @pytest.mark.parametrize(
@@ -648,7 +649,8 @@ def test_a_failure_is_told_plainly_and_betrays_nothing(
     with serving(broken, clock) as site:
         answer = site.post(leave_path(scene), scope="this")
         assert site.get(leave_path(scene)).status == 200  # looking needs no database
-        assert site.get("/healthz").status == status
+        assert site.get("/healthz").status == 200  # the process answers, and asks nobody
+        assert site.get("/readyz").status == status
     assert answer.status == status
     assert words in answer.body
     assert_guarded(answer)

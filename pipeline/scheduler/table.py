@@ -1,0 +1,123 @@
+"""The table of jobs: what each does, how often, and when it has something to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pipeline.ports import Ports, Tables
+from pipeline.rules.schedule import Job
+from pipeline.scheduler import words
+
+_MINUTE = timedelta(minutes=1)
+#: What may ask many servers, or send thousands of copies. Whoever dies is found out before.
+_LONG = timedelta(minutes=60)
+_SHORT = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A job, and how it is done."""
+
+    job: Job
+    run: Callable[[Ports], str]  #: does it; one line of words, empty when nothing was to do
+    #: When it has something to do, by a short look; None: nothing is in sight.
+    look: Callable[[Ports, Tables, datetime], datetime | None] | None = None
+
+
+def jobs(ports: Ports) -> Sequence[Work]:
+    """In the order in which a tick runs them.
+
+    What the world answered comes first, so that nobody is mailed who has just left; letters
+    come before the news, which may take minutes.
+    """
+    mailbox = [Work(Job("mailbox", 5 * _MINUTE, _SHORT), _mailbox)] if ports.mailbox else []
+    return (
+        Work(Job("events", _MINUTE, _SHORT), _events),
+        *mailbox,
+        Work(Job("deliver", _MINUTE, _LONG), _deliver, _copies_due),
+        Work(Job("gather", 10 * _MINUTE, _LONG), _gather, _sources_due),
+        Work(Job("sift", 10 * _MINUTE, _LONG), _sift),
+        Work(Job("open", 5 * _MINUTE, _SHORT), _open),
+        Work(Job("automatic", 5 * _MINUTE, _SHORT), _automatic),
+        Work(Job("remind", 5 * _MINUTE, _SHORT), _remind),
+        Work(Job("notices", _MINUTE, _SHORT), _notices),
+        Work(Job("tidy", timedelta(days=1), _SHORT), _tidy),
+    )
+
+
+# ── each job; its stage is imported when it runs ─────────────────────────────────────────
+
+
+def _events(ports: Ports) -> str:
+    from pipeline.stages.listen import take_in_waiting
+
+    return words.taken_in(take_in_waiting(ports))
+
+
+def _mailbox(ports: Ports) -> str:
+    from pipeline.stages.mailbox import read_mailbox
+
+    return words.mailbox(read_mailbox(ports))
+
+
+def _deliver(ports: Ports) -> str:
+    from pipeline.stages.deliver import deliver
+
+    return words.delivered(deliver(ports))
+
+
+def _gather(ports: Ports) -> str:
+    from pipeline.stages.gather import gather
+
+    return words.gathered(gather(ports))
+
+
+def _sift(ports: Ports) -> str:
+    from pipeline.stages.sift import sift
+
+    return words.sifted(sift(ports))
+
+
+def _open(ports: Ports) -> str:
+    from pipeline.stages.compose import open_issues
+
+    return words.opened(open_issues(ports))
+
+
+def _automatic(ports: Ports) -> str:
+    from pipeline.stages.compose import compose_automatic
+
+    return words.automatic(compose_automatic(ports))
+
+
+def _remind(ports: Ports) -> str:
+    from pipeline.stages.notify import remind
+
+    return words.reminded(remind(ports))
+
+
+def _notices(ports: Ports) -> str:
+    from pipeline.stages.notify import send_notices
+
+    return words.notices(send_notices(ports))
+
+
+def _tidy(ports: Ports) -> str:
+    from pipeline.stages.tidy import tidy
+
+    return words.tidied(tidy(ports))
+
+
+# ── a short look ─────────────────────────────────────────────────────────────────────────
+
+
+def _copies_due(ports: Ports, tables: Tables, now: datetime) -> datetime | None:
+    return now if tables.deliveries.due(now) else tables.deliveries.next_due(now)
+
+
+def _sources_due(ports: Ports, tables: Tables, now: datetime) -> datetime | None:
+    listed = {source.key for source in ports.catalog.sources}
+    asked = [s for s in tables.news.sources() if s.key in listed and s.gone_at is None]
+    return min((state.next_check_at or now for state in asked), default=None)

@@ -1,0 +1,83 @@
+"""The pages and the scheduler in one process, until somebody says stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+
+from pipeline.ports import Ports
+from pipeline.scheduler import Rounds, refuse_unsafe
+from pipeline.web.app import serve_live
+
+
+class Stop:
+    """Whether SIGTERM or SIGINT came; a second one ends the process where it stands.
+
+    That is safe: whatever is cut off is taken up or made up for by the next start.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Listen to the signals inside this block; in a thread nobody sends any."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, listener in before.items():
+                signal.signal(number, listener)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            os._exit(128 + number)
+        self._asked = True
+
+
+def run(
+    ports: Ports,
+    host: str,
+    port: int,
+    *,
+    every_s: float,
+    public_only: bool = False,
+    ready: Callable[[str], None] = lambda address: None,
+    stop: Stop | None = None,
+) -> bool:
+    """Serve the pages and tick until a signal comes; False when a job did not end in time.
+
+    Shape:  ready is told the address once it is bound, before the first job runs
+    Units:  every_s, seconds between two looks at the tables
+    Raises: BadInput (an address that others could reach without public_only; letters that
+            would leave with an unsealed address), Down (the port is taken)
+    """
+    refuse_unsafe(ports)
+    stop = stop or Stop()
+    with stop.heard():
+        rounds = Rounds(replace(ports, stopping=stop), every_s)
+
+        @contextmanager
+        def beside(address: str) -> Iterator[None]:
+            ready(address)
+            with rounds.going():
+                yield
+
+        serve_live(
+            rounds.ports, host, port, beside=beside, public_only=public_only,
+            trouble=rounds.trouble, stopping=stop,
+        )  # fmt: skip
+    return rounds.is_idle
