@@ -21,10 +21,12 @@ from pipeline.transports.smtp_words import enhanced, is_ours, said
 PAUSES_S = (1.0, 4.0)
 #: What comes before the final dot must be over in so many answers' times.
 LETTER_TIMES = 2
+#: One copy's time with all its tries: less than a run may be silent before others take over.
+COPY_S = 280.0
 #: After so many letters in a row that found no answer, the relay is left alone for this run.
 MOST_LOST = 3
-#: How long a relay is waited for when we take our leave.
-FAREWELL_S = 5.0
+#: How long a relay is waited for when we take back what is half done, or take our leave.
+FORMALITY_S = 5.0
 #: How we name ourselves when no letter says in whose name we come.
 PROBING = "[127.0.0.1]"
 
@@ -42,9 +44,17 @@ class SmtpTransport:
     #: way when we are killed stays in doubt: one at a time.
     batch_size = 1
 
-    def __init__(self, settings: SmtpSettings, *, pauses_s: Sequence[float] = PAUSES_S) -> None:
+    def __init__(
+        self,
+        settings: SmtpSettings,
+        *,
+        pauses_s: Sequence[float] = PAUSES_S,
+        copy_s: float = COPY_S,
+    ) -> None:
         self._settings = settings
         self._pauses_s = tuple(pauses_s)
+        self._before_s = copy_s - settings.timeout_s  # the rest is for the answer to the end
+        self._ends_at = 0.0
         self._relay: Relay | None = None
         self._lost = 0  # letters in a row that found no answer
 
@@ -75,7 +85,7 @@ class SmtpTransport:
         """Say good-bye and hang up; the line is opened again when there is a letter."""
         relay, self._relay = self._relay, None
         if relay is not None:
-            relay.line.allow(min(FAREWELL_S, self._settings.timeout_s))
+            relay.line.allow(min(FORMALITY_S, self._settings.timeout_s))
             with suppress(LineLost):  # every letter has its answer already
                 relay.line.ask(b"QUIT")
             relay.line.close()
@@ -99,6 +109,7 @@ class SmtpTransport:
         if self._lost >= MOST_LOST:
             self._lost = 0
             raise _away(self._settings, f"left {MOST_LOST} letters in a row without an answer")
+        self._ends_at = time.monotonic() + self._before_s
         try:
             receipt = self._try(letter, last=False) or self._try(letter, last=True)
         except BaseException:
@@ -118,12 +129,14 @@ class SmtpTransport:
                 f"{relay.size_bytes}",
             )
         used = relay.carried > 0
-        relay.line.allow(LETTER_TIMES * self._settings.timeout_s)
+        relay.line.allow(min(LETTER_TIMES * self._settings.timeout_s, self._left()))
         try:
             answer = _hand_over(relay, letter)
         except LineLost as lost:
             self._hang_up()
-            return self._unanswered(letter, "deferred", lost, "") if last else None
+            if not last and self._left() > 0:
+                return None
+            return self._unanswered(letter, "deferred", lost, "")
         if answer is None:
             return self._finish_letter(relay, letter)
         step, reply = answer
@@ -177,7 +190,9 @@ class SmtpTransport:
 
         Raises: Down
         """
-        if self._relay is not None and _is_fit(self._relay, self._settings.timeout_s):
+        if self._relay is not None and _is_fit(
+            self._relay, min(FORMALITY_S, self._settings.timeout_s)
+        ):
             return self._relay
         self._hang_up()
         self._relay = self._opened(own_name)
@@ -188,15 +203,19 @@ class SmtpTransport:
         began = time.monotonic()
         for pause_s in self._pauses_s:
             try:
-                return open_relay(self._settings, own_name)
+                return open_relay(self._settings, own_name, self._left())
             except LineLost as lost:
                 if time.monotonic() - began >= self._settings.timeout_s:
                     raise _away(self._settings, lost.what) from None
             time.sleep(pause_s)
         try:
-            return open_relay(self._settings, own_name)
+            return open_relay(self._settings, own_name, self._left())
         except LineLost as lost:
             raise _away(self._settings, lost.what) from None
+
+    def _left(self) -> float:
+        """Seconds that remain for this copy before its end is sent."""
+        return self._ends_at - time.monotonic()
 
     def _hang_up(self) -> None:
         relay, self._relay = self._relay, None
@@ -204,9 +223,9 @@ class SmtpTransport:
             relay.line.close()
 
 
-def _is_fit(relay: Relay, timeout_s: float) -> bool:
+def _is_fit(relay: Relay, within_s: float) -> bool:
     """Whether the line stands and waits for a letter; what was half done is taken back."""
-    relay.line.allow(timeout_s)
+    relay.line.allow(within_s)
     try:
         if relay.dirty and relay.line.ask(b"RSET").kind != 2:
             return False

@@ -16,7 +16,7 @@ from pipeline.transports.smtp_auth import sign_in
 from pipeline.transports.smtp_line import Line, LineLost
 from pipeline.transports.smtp_words import said
 
-#: From the first byte to the sign-in, in answers' times: a relay that is slow at each step is not
+#: From the call to the sign-in, in answers' times: a relay that is slow at each step is not
 #: waited for at each step.
 OPENING_TIMES = 2
 
@@ -32,19 +32,22 @@ class Relay:
     dirty: bool = False  #: a transaction is half done
 
 
-def open_relay(settings: SmtpSettings, own_name: str) -> Relay:
+def open_relay(settings: SmtpSettings, own_name: str, within_s: float) -> Relay:
     """Connect and do all that comes before the first letter.
 
+    Units:  within_s, seconds that are left for all of it
     Shape:  own_name, the domain we say we are: that of who sends, for asking the resolver for
             our own name takes seconds where DNS is bad
     Raises: Down when asking again will not help; LineLost when it might
     Source: RFC 5321 §3.1, RFC 3207 (STARTTLS), RFC 8314 (TLS from the first byte)
     """
     context = None if settings.tls == "none" else _context(settings)
-    ends_at = time.monotonic() + settings.timeout_s
-    line = Line(_connected(settings, ends_at), settings.timeout_s)
+    began = time.monotonic()
+    ends_at = began + min(OPENING_TIMES * settings.timeout_s, within_s)
+    connected = _connected(settings, min(began + settings.timeout_s, ends_at))
+    line = Line(connected, settings.timeout_s)
     try:
-        line.allow(OPENING_TIMES * settings.timeout_s)
+        line.allow(ends_at - time.monotonic())
         return _prepared(line, settings, context, own_name)
     except BaseException:
         line.close()

@@ -38,7 +38,7 @@ from pipeline.workspace.output import no_room
 
 MIN_SECRET = 32
 MAX_WAIT_S = 3600
-MAX_TIMEOUT_S = 600
+MAX_TIMEOUT_S = 120  # of one answer: a copy with all its tries must fit into a lease
 MAX_SPEED = 1_000_000
 _LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*?)\s*")
 _QUOTED = re.compile(r"(?P<q>['\"])(?P<text>.*?)(?P=q)\s*(?:#.*)?")

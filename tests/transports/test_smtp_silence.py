@@ -164,6 +164,16 @@ def test_many_slow_answers_are_too_slow_together(context: tuple[ssl.SSLContext, 
     assert said.message.endswith("gave no answer to AUTH in time.")
 
 
+def test_all_tries_for_a_copy_end_before_others_would_take_it_over() -> None:
+    slow = Drip(POLITE["MAIL"], 2.0 / len(POLITE["MAIL"]))  # less than an answer may take
+    for copy_s, outcome, calls in ((60.0, "accepted", 1), (5.0, "deferred", 1)):
+        with ScriptedRelay({"MAIL": slow}) as relay:
+            transport = SmtpTransport(relay.settings(timeout_s=4.0), copy_s=copy_s)
+            (receipt,) = transport.send([envelope()])
+            transport.finish()
+        assert (receipt.outcome, relay.connections) == (outcome, calls)
+
+
 # ── too much of it ───────────────────────────────────────────────────────────────────────
 
 
