@@ -831,6 +831,10 @@ class DeliveriesTable(Protocol):
         """Ids of issues with copies that may go out now, or with nothing left but to close them."""
         ...
 
+    def is_waiting(self, issue_id: int, now: datetime) -> bool:
+        """Whether some copy of this issue may be claimed at this moment."""
+        ...
+
     def held_since_restore(self, now: datetime) -> Sequence[int]:
         """Ids of issues that would go out now, were they not held back since the restore."""
         ...
@@ -862,7 +866,7 @@ class DeliveriesTable(Protocol):
         ...
 
     def extend(self, given: Sequence[Delivery], lease_until: datetime) -> frozenset[int]:
-        """Hold attempting rows longer; the ids of those that are still ours."""
+        """Hold claimed and attempting rows longer; the ids of those that are still ours."""
         ...
 
     def release(self, given: Sequence[Delivery], reason: str) -> int:
@@ -925,9 +929,17 @@ class DeliveriesTable(Protocol):
         ...
 
     def decide(
-        self, given: Sequence[Delivery], state: DeliveryState, reason: str, now: datetime
-    ) -> int:
-        """What a person says of copies in doubt: accepted, planned or withheld; how many."""
+        self,
+        issue_id: int,
+        given: Sequence[Delivery],
+        state: DeliveryState,
+        reason: str,
+        now: datetime,
+    ) -> Mapping[DeliveryState, int]:
+        """What a person says of an issue's copies in doubt: accepted, planned or withheld.
+
+        Counts of what they came to; where the issue does not go, a planned one is withheld.
+        """
         ...
 
     def move_on(self, issue_id: int) -> Issue:

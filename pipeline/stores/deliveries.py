@@ -100,6 +100,10 @@ class SqlDeliveries:
         """Ids of issues with something to do now, the longest due first."""
         return due.due(self._connection, now)
 
+    def is_waiting(self, issue_id: int, now: datetime) -> bool:
+        """Whether some copy of this issue may be claimed at this moment."""
+        return due.is_waiting(self._connection, issue_id, now)
+
     def held_since_restore(self, now: datetime) -> Sequence[int]:
         """Ids of issues that would go out now, were they not held back since the restore."""
         return due.held_since_restore(self._connection, now)
@@ -296,12 +300,13 @@ class SqlDeliveries:
         )
 
     def extend(self, given: Sequence[Delivery], lease_until: datetime) -> frozenset[int]:
-        """Hold attempting rows longer; the ids of those that still are ours."""
+        """Hold claimed and attempting rows longer; the ids of those that still are ours."""
         standing = self._locked([delivery.id for delivery in given])
         ours = [
             delivery.id
             for delivery in given
-            if _is_held(standing.get(delivery.id), delivery, "attempting")
+            for state in due.HELD
+            if _is_held(standing.get(delivery.id), delivery, state)
         ]
         if ours:
             self._connection.execute(
@@ -421,22 +426,35 @@ class SqlDeliveries:
         return len(ids)
 
     def decide(
-        self, given: Sequence[Delivery], state: DeliveryState, reason: str, now: datetime
-    ) -> int:
-        """What a person says of copies in doubt: accepted, planned again, or withheld; how many.
+        self,
+        issue_id: int,
+        given: Sequence[Delivery],
+        state: DeliveryState,
+        reason: str,
+        now: datetime,
+    ) -> Mapping[DeliveryState, int]:
+        """What a person says of an issue's copies in doubt: accepted, planned or withheld.
 
-        Of a copy that news have settled meanwhile nothing changes. Where the issue does not
-        go any more, a planned one is held back with the others.
+        Counts of what they came to. A copy that news have settled meanwhile stays as it is.
+        Where the issue does not go any more, a planned one is held back with the others.
         """
         standing = self._locked([delivery.id for delivery in given])
         ids = [
-            one.id for one in given if one.id in standing and standing[one.id].state == "unknown"
-        ]
+            row.id for row in standing.values()
+            if row.state == "unknown" and row.issue_id == issue_id
+        ]  # fmt: skip
         if state == "accepted":
             self._write([(id_, ledger.Settlement(state, reason)) for id_ in ids], now)
         else:
+            if state == "planned" and not self._still_goes(issue_id):
+                state, reason = "withheld", ledger.STOPPED
             self._take_back(ids, state, reason, now, attempts=0)
-        return len(ids)
+        return {state: len(ids)}
+
+    def _still_goes(self, issue_id: int) -> bool:
+        """Whether a copy that is planned now goes out: only a doubt keeps the issue open."""
+        state = self._connection.scalar(sa.select(issues.c.state).where(issues.c.id == issue_id))
+        return state in due.GOING or (state == "partly_sent" and not self._held_back(issue_id))
 
     def move_on(self, issue_id: int) -> Issue:
         """Bring an issue's state in line with its copies, and its beat with it."""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from pipeline.model.letters import DeliveryState
 from pipeline.rules.letters import ledger
 from pipeline.stores.schema import deliveries, delivery_events, issues, meta
 
@@ -14,7 +15,7 @@ from pipeline.stores.schema import deliveries, delivery_events, issues, meta
 GOING = ("scheduled", "sending")
 
 #: Somebody has these in hand.
-HELD = ("claimed", "attempting")
+HELD: tuple[DeliveryState, ...] = ("claimed", "attempting")
 
 #: When the database was restored from a backup, as ISO 8601.
 RESTORED_AT = "restored_at"
@@ -81,6 +82,16 @@ def due(connection: sa.Connection, now: datetime) -> Sequence[int]:
         )
         .order_by(issues.c.due_at, issues.c.id)
     ).all()
+
+
+def is_waiting(connection: sa.Connection, issue_id: int, now: datetime) -> bool:
+    """Whether some copy of this issue may be claimed at this moment."""
+    waits = (
+        sa.select(deliveries.c.id)
+        .join(issues, issues.c.id == deliveries.c.issue_id)
+        .where(issues.c.id == issue_id, may_go(connection, now), may_be_taken(now))
+    )
+    return connection.execute(waits.limit(1)).first() is not None
 
 
 def held_since_restore(connection: sa.Connection, now: datetime) -> Sequence[int]:

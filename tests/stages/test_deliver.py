@@ -260,7 +260,9 @@ def test_who_leaves_while_it_is_going_out_gets_nothing(store: SqlStore) -> None:
     scene.plan()
 
     class Leaver(ScriptedTransport):
-        def send(self, envelopes: Iterable[Envelope]) -> Iterator[Receipt]:
+        def send(
+            self, envelopes: Iterable[Envelope], batch: Batch | None = None
+        ) -> Iterator[Receipt]:
             for receipt in super().send(envelopes):
                 with store.write() as tables:
                     tables.people.suppress(scene.contact_ids[2], WEEKLY.key, "left", NOW)
@@ -277,7 +279,9 @@ def test_a_stop_ends_the_run_at_its_next_claim(store: SqlStore) -> None:
     scene.plan()
 
     class Stopper(ScriptedTransport):
-        def send(self, envelopes: Iterable[Envelope]) -> Iterator[Receipt]:
+        def send(
+            self, envelopes: Iterable[Envelope], batch: Batch | None = None
+        ) -> Iterator[Receipt]:
             yield from super().send(envelopes)
             with store.write() as tables:
                 tables.letters.set_state(scene.issue.id, "stopped", reason="a mistake in story 2")
@@ -357,7 +361,9 @@ def test_after_a_crash_files_tell_what_had_left(store: SqlStore, tmp_path: Path)
     transport = FileTransport(tmp_path)
 
     class Dying(FileTransport):
-        def send(self, envelopes: Iterable[Envelope]) -> Iterator[Receipt]:
+        def send(
+            self, envelopes: Iterable[Envelope], batch: Batch | None = None
+        ) -> Iterator[Receipt]:
             for number, receipt in enumerate(super().send(envelopes)):
                 if number == 2:
                     raise SystemExit("as if killed")

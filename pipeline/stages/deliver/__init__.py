@@ -1,8 +1,9 @@
 """Sends what is due, each copy once; and what a person decides of copies that are in doubt."""
 
 from pipeline.stages.deliver.holding import Allowed, allow_after_restore
+from pipeline.stages.deliver.lateness import GONE
 from pipeline.stages.deliver.resolving import Doubt, Resolution, Resolved, list_doubts, resolve
-from pipeline.stages.deliver.sending import GONE, Delivered, IssueDelivered, deliver
+from pipeline.stages.deliver.sending import Delivered, IssueDelivered, deliver
 
 __all__ = [
     "GONE",

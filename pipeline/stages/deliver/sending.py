@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipeline.errors import BadInput, Conflict, Down
 from pipeline.model.catalog import Newsletter
-from pipeline.model.letters import (
-    Beat,
-    BeatState,
-    Delivery,
-    DeliveryState,
-    Envelope,
-    Fate,
-    Issue,
-    IssueState,
-    Purpose,
-    Receipt,
-    Variant,
-)
-from pipeline.owners import is_dead, this_process
+from pipeline.model.letters import Delivery, DeliveryState, Issue, IssueState
+from pipeline.owners import this_process
 from pipeline.ports import Ports, Tables
-from pipeline.rules.letters.envelope import envelope
-from pipeline.rules.letters.ledger import OPEN, finish
-from pipeline.rules.letters.mime import message_id
-from pipeline.rules.letters.rhythm import late_decision
+from pipeline.rules.letters.ledger import OPEN
+from pipeline.stages.deliver.doubts import settle_doubts
+from pipeline.stages.deliver.holding import held_since
+from pipeline.stages.deliver.lateness import GONE, beat_of, too_late
+from pipeline.stages.deliver.moving import Moving, allowance
 
-CHUNK = 200
-#: How long a run may be silent before others take over what it holds.
-LEASE_S = 120
-GONE = "its newsletter is no longer in the files"
+#: How long a run may be silent before others take over what it holds: longer than a relay
+#: may take for one copy, from the connection to its last answer.
+LEASE_S = 300
+#: Of a transport that moves them one by one, so many copies are claimed at once.
+CLAIM = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +43,64 @@ class Delivered:
     issues: tuple[IssueDelivered, ...] = ()
     settled_doubts: int = 0  #: copies that a run which died had left between sent and known
     next_due_at: datetime | None = None  #: when there is something to send again; None: nothing
+    left_in_doubt: int = 0  #: of which the transport cannot tell now; the next run asks again
+    limit: str = ""  #: the limit that ended this run, in words
+    stopped: bool = False  #: it was asked to stop, and left the rest to the next run
 
     def total(self, state: str) -> int:
         """Copies of all issues that came to this state."""
         return sum(dict(issue.counts).get(state, 0) for issue in self.issues)
 
 
-def deliver(ports: Ports, *, chunk: int = CHUNK, lease_s: int = LEASE_S) -> Delivered:
+def deliver(ports: Ports, *, chunk: int | None = None, lease_s: int = LEASE_S) -> Delivered:
     """Send every copy that is due and may go out; can be killed at any moment and run again.
 
     Several runs at once share the work. A copy that a dead run left in doubt is looked up
     where the transport remembers what it moved; elsewhere it becomes `unknown` and is never
-    sent again by itself.
+    sent again by itself, unless its newsletter says `unknown: resend`. No more leave in an
+    hour and a day than the limits allow, whoever sends.
 
-    Units:  chunk, copies per claim; lease_s, seconds
-    Raises: Down when the transport or the store can take no more; what went out is on record
+    Units:  chunk, copies per claim, by default what suits the transport; lease_s, seconds
+    Raises: BadInput when nothing may leave as the firm is set up; Down when the transport or
+            the store can take no more: what went out is on record
     """
-    run = _Run(ports, this_process(), chunk, timedelta(seconds=lease_s))
-    doubts = run.settle_doubts()
+    check_setup(ports)
+    size = chunk or max(ports.transport.batch_size, CLAIM)
+    run = _Run(ports, this_process(), size, timedelta(seconds=lease_s))
+    doubts = settle_doubts(ports)
     with ports.store.read() as tables:
         due = tables.deliveries.due(ports.clock.now())
-    issues = tuple(run.issue(issue_id) for issue_id in due)
+    try:
+        issues = [run.issue(issue_id) for issue_id in due if not run.is_stopping()]
+    except Down:
+        with suppress(Down):  # what stopped us is told
+            ports.transport.finish()
+        raise
     ports.transport.finish()
-    with ports.store.read() as tables:
-        next_due_at = tables.deliveries.next_due(ports.clock.now())
-    return Delivered(issues, doubts, next_due_at)
+    return Delivered(
+        issues=(*issues, *run.held()),
+        settled_doubts=doubts.settled,
+        next_due_at=run.next_due_at(),
+        left_in_doubt=doubts.left,
+        limit=run.limit,
+        stopped=run.stopped,
+    )
+
+
+def check_setup(ports: Ports) -> None:
+    """Raises: BadInput when letters would leave that nobody can leave, or without an address."""
+    firm = ports.catalog.firm
+    if not firm.postal_address.strip():
+        raise BadInput(
+            "The firm has no postal address, and no letter goes out without one.",
+            "Write `postal_address` into firm.yaml.",
+        )
+    if ports.transport.name != "file" and not firm.base_url.startswith("https://"):
+        raise BadInput(
+            f"The base address “{firm.base_url}” is not https, and readers leave through it.",
+            "Write an https address as `base_url` into firm.yaml; or write letters into "
+            "output/mail with ASTERISM_TRANSPORT=file.",
+        )
 
 
 @dataclass(slots=True)
@@ -87,36 +111,30 @@ class _Run:
     owner: str
     chunk: int
     lease: timedelta
-    variants: dict[int, Variant] = field(default_factory=dict)
+    limit: str = ""
+    stopped: bool = False
 
-    # ── what a dead run left ─────────────────────────────────────────────────────────────
+    def is_stopping(self) -> bool:
+        """Whether we were asked to stop while something was left to do."""
+        self.stopped = self.stopped or self.ports.stopping()
+        return self.stopped
 
-    def settle_doubts(self) -> int:
-        """Copies between sent and known, of runs that died: find out, or say that nobody knows."""
-        now = self.ports.clock.now()
-        with self.ports.store.write() as tables:
-            for owner in filter(is_dead, tables.deliveries.holders()):
-                tables.deliveries.end_leases(owner, now)
+    def held(self) -> Sequence[IssueDelivered]:
+        """Issues of which nothing goes out before a person says so."""
         with self.ports.store.read() as tables:
-            doubts = tables.deliveries.in_doubt(now)
-        for start in range(0, len(doubts), self.chunk):
-            self._settle_doubts(doubts[start : start + self.chunk])
-        return len(doubts)
+            why = held_since(tables)
+            ids = tables.deliveries.held_since_restore(self.ports.clock.now())
+            issues = [tables.letters.by_id(issue_id) for issue_id in ids]
+        return [IssueDelivered(issue.ref, issue.state, why) for issue in issues]
 
-    def _settle_doubts(self, doubts: Sequence[Delivery]) -> None:
-        fates = self.ports.transport.fates([one.public_id for one in doubts])
-        by_fate: dict[Fate, list[Delivery]] = {"left": [], "not_left": [], "unknown": []}
-        for one in doubts:
-            by_fate[fates[one.public_id]].append(one)
-        with self.ports.store.write() as tables:
-            now = self.ports.clock.now()
-            tables.deliveries.give_back(by_fate["not_left"], "a run died before sending it", now)
-            found, nobody = "found after a crash", "a run died while sending it"
-            known = [(one, Receipt(one.public_id, "accepted", found)) for one in by_fate["left"]]
-            known += [
-                (one, Receipt(one.public_id, "unknown", nobody)) for one in by_fate["unknown"]
-            ]
-            tables.deliveries.settle(known, now)
+    def next_due_at(self) -> datetime | None:
+        """When there is something to send again, and the limits let it go."""
+        with self.ports.store.read() as tables:
+            due_at = tables.deliveries.next_due(self.ports.clock.now())
+            allowed = allowance(self.ports, tables)
+        if due_at is None or allowed.left or allowed.free_at is None:
+            return due_at
+        return max(due_at, allowed.free_at) if allowed.left == 0 else due_at
 
     # ── one issue ────────────────────────────────────────────────────────────────────────
 
@@ -126,20 +144,26 @@ class _Run:
         if isinstance(begun, IssueDelivered):
             return begun
         issue, newsletter = begun
-        self.variants.clear()
         before = self._counts(issue)
         total = sum(before.get(state, 0) for state in OPEN)
-        counts: Counter[str] = Counter()
+        group = min(self.chunk, self.ports.transport.batch_size)
+        moving = Moving(self.ports, issue, newsletter, self.lease, group)
         while claimed := self._claim(issue_id):
-            counts.update(self._send(issue, newsletter, claimed))
-            self.ports.progress(min(counts.total(), total), total, f"sending {issue.ref}")
-        counts["withheld"] = self._counts(issue).get("withheld", 0) - before.get("withheld", 0)
+            moving.send(claimed)
+            done = min(moving.counts.total(), total)
+            self.ports.progress(done, total, f"sending {issue.ref}")
+        moving.counts["withheld"] = self._counts(issue).get("withheld", 0) - before.get(
+            "withheld", 0
+        )
         state, reason = self._close(issue)
-        return IssueDelivered(issue.ref, state, reason, _tidy(counts))
+        return IssueDelivered(issue.ref, state, reason, _tidy(moving.counts))
 
     def _counts(self, issue: Issue) -> Mapping[DeliveryState, int]:
+        summed: Counter[DeliveryState] = Counter()
         with self.ports.store.read() as tables:
-            return _by_state(tables.deliveries.counts(issue.id))
+            for (_, state), number in tables.deliveries.counts(issue.id).items():
+                summed[state] += number
+        return summed
 
     def _begin(self, issue_id: int) -> tuple[Issue, Newsletter] | IssueDelivered:
         """Move the issue to `sending`, unless its time is past or it was stopped meanwhile."""
@@ -150,16 +174,12 @@ class _Run:
             if newsletter is None:
                 return _give_up(tables, issue, "stopped", GONE, now)
             if issue.state == "scheduled":
-                # who approves after the beat wants it to go out now; a review is given in full
-                since = max(
-                    issue.due_at,
-                    issue.approved_at or issue.due_at,
-                    issue.review_until or issue.due_at,
-                )
-                due = replace(_beat(issue), due_at=since)
-                if late_decision(newsletter.rhythm, due, now) == "missed":
-                    reason = f"{_hours(now - since)} late: it does not go out any more"
-                    return _give_up(tables, issue, "missed", reason, now)
+                if late := too_late(issue, newsletter, now):
+                    return _give_up(tables, issue, "missed", late, now)
+                allowed = allowance(self.ports, tables)
+                if allowed.left == 0:
+                    self.limit = allowed.what
+                    return IssueDelivered(issue.ref, issue.state, f"it waits: {allowed.what}")
             try:
                 tables.letters.set_state(issue_id, "sending", expect=("scheduled", "sending"))
             except Conflict:
@@ -167,76 +187,24 @@ class _Run:
         return issue, newsletter
 
     def _claim(self, issue_id: int) -> Sequence[Delivery]:
+        """The next copies, no more than the limits leave; none when we are asked to stop."""
         now = self.ports.clock.now()
         with self.ports.store.write() as tables:
-            return tables.deliveries.claim(issue_id, self.owner, now + self.lease, now, self.chunk)
-
-    def _send(
-        self, issue: Issue, newsletter: Newsletter, claimed: Sequence[Delivery]
-    ) -> Mapping[str, int]:
-        """Build, mark as attempting, move, settle; counts per state."""
-        built = dict(self._build(issue, newsletter, claimed))
-        with self.ports.store.write() as tables:
-            domain = self.ports.catalog.firm.mail_domain
-            named = [replace(one, message_id=message_id(one.public_id, domain)) for one in claimed]
-            ours = tables.deliveries.attempting(named, self.ports.clock.now())
-        copies = {one.public_id: one for one in ours}
-        made = [(one, built[one.public_id]) for one in ours]
-        receipts = [(one, what) for one, what in made if isinstance(what, Receipt)]
-        envelopes = [what for _, what in made if isinstance(what, Envelope)]
-        try:
-            for receipt in self.ports.transport.send(envelopes):
-                receipts.append((copies[receipt.delivery_public_id], receipt))
-        except Down as down:
-            settled = {one.id for one, _ in receipts}
-            self._settle(receipts, [one for one in ours if one.id not in settled], down.message)
-            raise
-        return self._settle(receipts)
-
-    def _build(
-        self, issue: Issue, newsletter: Newsletter, claimed: Sequence[Delivery]
-    ) -> Iterator[tuple[str, Envelope | Receipt]]:
-        """Each copy's message; a copy that cannot be made is refused, and the others go on."""
-        self._read_variants(claimed)
-        firm = self.ports.catalog.firm
-        for one in claimed:
-            try:
-                variant = self.variants[one.variant_id]
-                yield one.public_id, envelope(one, variant, issue, newsletter, firm)
-            except BadInput as wrong:
-                yield one.public_id, Receipt(one.public_id, "refused", wrong.message)
-
-    def _read_variants(self, claimed: Sequence[Delivery]) -> None:
-        missing = {one.variant_id for one in claimed} - set(self.variants)
-        if missing:
-            with self.ports.store.read() as tables:
-                self.variants |= {one: tables.letters.variant(one) for one in missing}
-
-    def _settle(
-        self,
-        receipts: Sequence[tuple[Delivery, Receipt]],
-        left: Sequence[Delivery] = (),
-        why: str = "",
-    ) -> Mapping[str, int]:
-        now = self.ports.clock.now()
-        with self.ports.store.write() as tables:
-            tables.deliveries.give_back(left, why, now)
-            return tables.deliveries.settle(receipts, now)
+            if self.ports.stopping():
+                self.stopped = tables.deliveries.is_waiting(issue_id, now)
+                return ()
+            allowed = allowance(self.ports, tables)
+            if allowed.left == 0:
+                self.limit = allowed.what if tables.deliveries.is_waiting(issue_id, now) else ""
+                return ()
+            most = self.chunk if allowed.left is None else min(self.chunk, allowed.left)
+            return tables.deliveries.claim(issue_id, self.owner, now + self.lease, now, most)
 
     def _close(self, issue: Issue) -> tuple[IssueState, str]:
         """Sent, partly sent or missed when no copy is open any more; else as it stands."""
         with self.ports.store.write() as tables:
-            now_is = tables.letters.by_id(issue.id)
-            end = finish(_by_state(tables.deliveries.counts(issue.id)))
-            if end is None or now_is.state != "sending":
-                return now_is.state, now_is.reason
-            try:
-                tables.letters.set_state(issue.id, end[0], reason=end[1], expect=("sending",))
-            except Conflict:  # another run closed it, or somebody stopped it, this very moment
-                return tables.letters.by_id(issue.id).state, ""
-            kept: BeatState = "missed" if end[0] == "missed" else "kept"
-            tables.letters.record_beat(issue.newsletter_key, _beat(issue), kept, end[1])
-            return end
+            now_is = tables.deliveries.move_on(issue.id)
+        return now_is.state, now_is.reason
 
 
 def _give_up(
@@ -246,27 +214,9 @@ def _give_up(
     withheld = tables.deliveries.withhold_planned(issue.id, state, now)
     tables.letters.set_state(issue.id, state, reason=reason)
     if state == "missed":
-        tables.letters.record_beat(issue.newsletter_key, _beat(issue), "missed", reason)
+        tables.letters.record_beat(issue.newsletter_key, beat_of(issue), "missed", reason)
     return IssueDelivered(issue.ref, state, reason, (("withheld", withheld),))
 
 
 def _tidy(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted((state, number) for state, number in counts.items() if number > 0))
-
-
-def _beat(issue: Issue) -> Beat:
-    return Beat(issue.beat_on, issue.due_at, issue.beat_on)
-
-
-def _by_state(
-    counts: Mapping[tuple[Purpose, DeliveryState], int],
-) -> Mapping[DeliveryState, int]:
-    summed: Counter[DeliveryState] = Counter()
-    for (_, state), number in counts.items():
-        summed[state] += number
-    return summed
-
-
-def _hours(late: timedelta) -> str:
-    hours = int(late / timedelta(hours=1))
-    return f"{hours} hours" if hours < 72 else f"{hours // 24} days"
