@@ -1078,6 +1078,10 @@ class MailsTable(Protocol):
         """Write a mail down; False when somebody did before."""
         ...
 
+    def link(self, digest: str, touch_id: int) -> None:
+        """Which touch a mail became; of several the first."""
+        ...
+
 
 class ForwardsTable(Protocol):
     """What passing a story on asks; a story counts together with those merged into it."""

@@ -114,7 +114,7 @@ def _take(
         if isinstance(found, str):
             return found
         for copied in found:
-            _log(tables, copied, now)
+            tables.mails.link(digest, _log(tables, copied, now))
         return found
 
 
@@ -176,11 +176,12 @@ def _copied(
     return Copied(contact, touch, story)
 
 
-def _log(tables: Tables, copied: Copied, now: datetime) -> None:
+def _log(tables: Tables, copied: Copied, now: datetime) -> int:
     touch_id = tables.sales.add_touch(copied.touch)
     told = copied.story.public_id if copied.story else ""
     actor = copied.touch.staff_key  # whose own step it is, to take back
     tables.log.add(as_operation(copied.touch, touch_id, copied.contact, actor, told, now))
+    return touch_id
 
 
 # ── which story ──────────────────────────────────────────────────────────────────────────

@@ -27,3 +27,11 @@ class SqlMails:
         """
         row = {"digest": digest, "outcome": outcome, "detail": detail, "seen_at": now}
         return insert_once(self._connection, mails, row)
+
+    def link(self, digest: str, touch_id: int) -> None:
+        """Which touch a mail became; of several the first."""
+        self._connection.execute(
+            sa.update(mails)
+            .where(mails.c.digest == digest, mails.c.touch_id.is_(None))
+            .values(touch_id=touch_id)
+        )

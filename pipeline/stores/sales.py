@@ -15,6 +15,7 @@ from pipeline.stores.schema import (
     beats,
     constellations,
     contacts,
+    mails,
     newsletters,
     told,
     touches,
@@ -95,6 +96,9 @@ class SqlSales:
         Raises: Conflict when it is gone already
         """
         self._connection.execute(sa.delete(told).where(told.c.touch_id == touch_id))
+        self._connection.execute(  # the mail it was read from stays known: it is not read again
+            sa.update(mails).where(mails.c.touch_id == touch_id).values(touch_id=None)
+        )
         account = sa.select(accounts.c.key).where(accounts.c.id == touches.c.account_id)
         row = self._connection.execute(
             sa.delete(touches)
