@@ -50,8 +50,12 @@ class Matter:
         return f"{self.newsletter.title} {self.issue.number}"
 
     def when(self, at: datetime) -> str:
-        zone = self.newsletter.rhythm.zone
-        return f"{moment_in_words(at, zone)} ({zone})"
+        return moment_in_words(at, self.newsletter.rhythm.zone)
+
+    @property
+    def due(self) -> str:
+        """When it is due, with the zone in which all times of a notice are told."""
+        return f"{self.when(self.issue.due_at)} ({self.newsletter.rhythm.zone})"
 
     def staff(self, key: str) -> Staff | None:
         return next((one for one in self.firm.staff if one.key == key), None)
@@ -146,8 +150,7 @@ def _write(m: Matter, to: Staff) -> Said:
         subject=f"{m.name} is still to be written",
         heading="Still to be written",
         paragraphs=(
-            f"{m.name} goes out on {m.when(m.issue.due_at)}. Its words freeze on "
-            f"{m.when(m.issue.cut_off_at)}.",
+            f"{m.name} goes out on {m.due}. Its words freeze on {m.when(m.issue.cut_off_at)}.",
         ),
         points_title="What is missing",
         points=_findings(m.findings),
@@ -164,7 +167,7 @@ def _write_backup(m: Matter, to: Staff) -> Said:
         subject=f"{m.name}: can you step in for {curator}?",
         heading="Can you step in?",
         paragraphs=(
-            f"{m.name} goes out on {m.when(m.issue.due_at)}, and {curator} has not finished it. "
+            f"{m.name} goes out on {m.due}, and {curator} has not finished it. "
             f"Its words freeze on {m.when(m.issue.cut_off_at)}.",
             f"A word with {curator} first saves writing it twice.",
         ),
@@ -180,7 +183,7 @@ def _approve(m: Matter, to: Staff) -> Said:
         heading="It waits for your yes",
         paragraphs=(
             f"{m.name} is written, and nothing holds it back. Your approval is due by "
-            f"{m.when(m.issue.deadline_at)}; it goes out on {m.when(m.issue.due_at)}.",
+            f"{m.when(m.issue.deadline_at)}; it goes out on {m.due}.",
             "Nothing goes out without it.",
         ),
         points_title="Its stories",
@@ -195,11 +198,11 @@ def _approve(m: Matter, to: Staff) -> Said:
 def _review(m: Matter, to: Staff) -> Said:
     until = m.issue.review_until or m.issue.due_at
     return Said(
-        subject=f"{m.name} goes out by itself on {m.when(until)}",
+        subject=f"{m.name} goes out by itself on {m.when(until).partition(' ')[2]}",
         heading="It goes by itself",
         paragraphs=(
-            f"{m.name} was composed without a hand. It goes out on {m.when(until)}, unless "
-            "somebody stops it; you need not do anything.",
+            f"{m.name} was composed without a hand. It goes out on {m.when(until)} "
+            f"({m.newsletter.rhythm.zone}), unless somebody stops it; you need not do anything.",
             *((_sum_in_words(m.sum),) if m.sum else ()),
         ),
         points_title="Its stories",
@@ -217,7 +220,7 @@ def _held_back(m: Matter, to: Staff) -> Said:
         heading="It does not go yet",
         paragraphs=(
             f"{m.name} is composed without a hand and was to go out on "
-            f"{m.when(m.issue.due_at)}. Something holds it back:",
+            f"{m.due}. Something holds it back:",
             f"{_sentence(m.issue.reason)}",
             f"It is tried again by itself; mended by {m.when(m.issue.deadline_at)}, it can still "
             f"go. From {m.when(m.issue.cut_off_at)} on only "
@@ -237,7 +240,7 @@ def _not_sent(m: Matter, to: Staff) -> Said:
         subject=f"{m.name} did not go out",
         heading="It did not go out",
         paragraphs=(
-            f"{m.name} was due on {m.when(m.issue.due_at)}, and nobody got it.",
+            f"{m.name} was due on {m.due}, and nobody got it.",
             f"Why: {_sentence(m.issue.reason or 'nobody approved it in time')}",
             "Its stories are free for the next issue.",
         ),
@@ -260,9 +263,9 @@ def _findings(findings: Sequence[Finding]) -> tuple[str, ...]:
 
 
 def _stories(snippets: Sequence[Snippet]) -> tuple[str, ...]:
-    """By the titles that our own people know; those noted come after the numbered ones."""
+    """By the titles that our own people know; those noted come last."""
     return _some([
-        f"{number}. {snippet.title}" if number else f"Also noted: {snippet.title}"
+        snippet.title if number else f"Also noted: {snippet.title}"
         for number, snippet in numbered(snippets)
     ])  # fmt: skip
 
