@@ -96,6 +96,7 @@ class SmtpTransport:
         Raises: Down
         """
         settings = self._settings
+        self._ends_at = time.monotonic() + self._before_s
         self._ready(PROBING)
         self.finish()
         how = f"lets us in as {settings.user}" if settings.user else "answers without a sign-in"
@@ -171,11 +172,9 @@ class SmtpTransport:
         words = said(reply, letter.hidden)
         if reply.kind == 2:
             return Receipt(letter.id, "accepted", words)
-        if reply.kind == 4:
-            return Receipt(letter.id, "deferred", words)
-        if is_ours(reply) or (step == "MAIL" and not _too_long(reply)):
+        if is_ours(reply) or (step == "MAIL" and reply.kind == 5 and not _too_long(reply)):
             raise _our_fault(step, words)
-        return Receipt(letter.id, "refused", words)
+        return Receipt(letter.id, "deferred" if reply.kind == 4 else "refused", words)
 
     def _unanswered(
         self, letter: _Letter, outcome: Literal["deferred", "unknown"], lost: LineLost, end: str

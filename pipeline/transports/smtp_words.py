@@ -46,7 +46,11 @@ def enhanced(reply: Reply) -> str:
 
 
 def is_ours(reply: Reply) -> bool:
-    """Whether a refusal speaks of us, so that every other copy would be refused as well."""
+    """Whether a refusal speaks of us, so that every other copy would be refused as well.
+
+    One that is meant for a while counts, too: copies would use up their patience with it
+    (postfix says 454 to whom it does not relay for, until somebody mends that).
+    """
     return (
         reply.code in _OUR_CODES
         or enhanced(reply) in _OUR_ENHANCED

@@ -16,7 +16,7 @@ from pipeline.settings import SmtpSettings
 from pipeline.transports.smtp import SmtpTransport
 from pipeline.transports.smtp_line import MAX_REPLY_LINE, MAX_REPLY_LINES
 from tests.relay import HANG, POLITE, Authority, Drip, ScriptedRelay
-from tests.transports.test_smtp import envelope, outcomes, sent
+from tests.transports.test_smtp import LARGE, envelope, outcomes, sent
 
 #: How long the client waits here. A busy machine may need a part of it for an honest answer.
 SHORT_S = 1.0
@@ -99,9 +99,8 @@ def test_silence_before_the_final_dot_puts_the_copy_off(step: str) -> None:
 
 
 def test_a_relay_that_takes_no_more_of_a_letter() -> None:
-    large = envelope((b"y" * 76 + b"\r\n") * 150_000)  # larger than what lies between two sockets
     with ScriptedRelay({"BODY": [HANG, HANG, b""]}) as relay:
-        first, second = sent(relay.settings(timeout_s=SHORT_S), large, envelope())
+        first, second = sent(relay.settings(timeout_s=SHORT_S), envelope(LARGE), envelope())
     assert (first.outcome, second.outcome) == ("deferred", "accepted")
     assert first.detail == "the relay gave no end of taking the letter in time"
     assert len(relay.letters) == 1
