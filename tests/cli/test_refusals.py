@@ -130,6 +130,10 @@ REFUSALS = (
     Refusal("status --hard", 2, ("No such option '--hard'",)),
     Refusal("serve --port 99999", 2, ("There is no port 99999", "65535")),
     Refusal("serve --host 0.0.0.0", 2, ("no sign-in", "--public-only")),
+    Refusal("run --port 99999", 2, ("There is no port 99999", "65535")),
+    Refusal("run --host 0.0.0.0", 2, ("no sign-in", "--public-only")),
+    Refusal("tick now", 2, ("unexpected extra argument",)),
+    Refusal("jobs nosuch", 3, ("There is no job “nosuch”", "There are: events, deliver, gather")),
     Refusal("demo .", 4, ("holds something that is no demo", "asterism demo DIR")),
     Refusal("demo firm.yaml", 4, ("holds something that is no demo", "asterism demo DIR")),
 )  # fmt: skip
