@@ -27,7 +27,7 @@ from pipeline.cli.show import (
 from pipeline.errors import BadInput
 
 if TYPE_CHECKING:
-    from pipeline.model.letters import Arithmetic, EditionKind, Finding
+    from pipeline.model.letters import Arithmetic, EditionKind, Finding, Issue
     from pipeline.stages.compose import IssueView, Opened, Preview
     from pipeline.stages.deliver import Delivered
     from pipeline.stages.status import NewsletterStatus, Status
@@ -108,9 +108,13 @@ def list_(session: Session, newsletter: str, json_out: bool) -> None:
     if json_out:
         as_json(issues)
         return
-    table([(i.ref, words(i.state), day(i.beat_on), i.subject or i.reason) for i in issues])
+    table([(i.ref, _state(i), day(i.beat_on), i.subject or i.reason) for i in issues])
     if not issues:
         say("No issues yet: asterism issue open")
+
+
+def _state(one: Issue) -> str:
+    return f"{words(one.state)}, automatic" if one.review_until else words(one.state)
 
 
 @issue.command()
@@ -137,6 +141,8 @@ def _show_issue(view: IssueView, zone: str) -> None:
         f"  {words(one.state)}, due {when(one.due_at, zone)} ({zone})"
         + (f": {one.reason}" if one.reason else "")
     )
+    if one.review_until:
+        say(f"  automatic, people look at it until {when(one.review_until, zone)}")
     table(
         [
             (

@@ -64,6 +64,11 @@ class Issue:
         """How people name it on the command line: newsletter/number."""
         return f"{self.newsletter_key}/{self.number}"
 
+    @property
+    def goes_at(self) -> datetime:
+        """When its copies go: on its beat, or when people have had their time to look."""
+        return self.review_until or self.due_at
+
 
 @dataclass(frozen=True, slots=True)
 class Snippet:

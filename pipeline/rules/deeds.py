@@ -20,6 +20,7 @@ _VERBS: Mapping[str, str] = {
     "import": "brought in a file of people",
     "undo": "took back a step",
     "open": "opened the issue",
+    "compose": "composed it",
     "approve": "approved it",
     "stop": "stopped it",
     "pause": "paused letters to {}",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipeline.model.catalog import Constellation, Newsletter
-from pipeline.model.letters import BeatState, Issue, IssueState, NoticeKind
-from pipeline.rules.letters.automatic import AUTOMATIC
+from pipeline.model.letters import BeatState, Issue, NoticeKind
+from pipeline.rules.letters.automatic import AUTOMATIC, WAITING
 
 #: The curator hears so long before the cut-off that an issue is not written,
 WRITE_AHEAD = timedelta(hours=24)
@@ -19,9 +19,6 @@ BACKUP_AHEAD = timedelta(hours=6)
 APPROVE_AHEAD = timedelta(hours=12)
 #: What did not go out is told so long after it; older things nobody needs to hear.
 TOLD_WITHIN = timedelta(days=7)
-
-#: Nobody has approved, stopped or given up an issue in one of these.
-OPEN: frozenset[IssueState] = frozenset({"planned", "draft", "in_review"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ def due_notices(facts: Facts, now: datetime) -> tuple[Due, ...]:
 
 def _by_hand(facts: Facts, now: datetime) -> Iterator[Due]:
     issue, people = facts.issue, facts.constellation
-    if issue.state not in OPEN:
+    if issue.state not in WAITING:
         return
     if not facts.written and now < issue.cut_off_at:
         if now >= issue.cut_off_at - WRITE_AHEAD:
@@ -80,7 +77,7 @@ def _by_itself(facts: Facts, now: datetime) -> Iterator[Due]:
     if issue.state == "scheduled" and issue.approved_by == AUTOMATIC:
         if issue.review_until is not None and now < issue.review_until:
             yield Due("review", people.approver)
-    elif issue.state in OPEN and issue.reason and now < issue.deadline_at:
+    elif issue.state in WAITING and issue.reason and now < issue.deadline_at:
         yield Due("held_back", people.curator)
         yield Due("held_back", people.approver)
 

@@ -13,11 +13,12 @@ from pipeline.model.letters import Envelope, Fate, Notice, NoticeKind, Receipt
 from pipeline.owners import is_dead, this_process
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.audience import arithmetic
+from pipeline.rules.letters.automatic import WAITING
 from pipeline.rules.letters.lint import lint_issue
 from pipeline.rules.letters.notice import HTML, TEXT, Matter, about, envelope_of, write_notice
 from pipeline.rules.letters.sandbox import named_in
 from pipeline.rules.news.address import link_hash
-from pipeline.rules.notices import OPEN, TOLD_WITHIN, Due, Facts, due_notices
+from pipeline.rules.notices import TOLD_WITHIN, Due, Facts, due_notices
 
 CHUNK = 20
 #: How long a run may be silent before others take over what it holds.
@@ -92,7 +93,7 @@ def _with_words(ports: Ports, tables: Tables, matter: Matter) -> Matter:
     """With its stories; of an issue that is open also what is missing in its words."""
     issue = matter.issue
     snippets = tuple(tables.snippets.of_issue(issue.id))
-    if issue.state not in OPEN:
+    if issue.state not in WAITING:
         return replace(matter, snippets=snippets)
     used = tables.letters.used_links(issue.newsletter_key, issue.id)
     hashes = {snippet.url: link_hash(snippet.url) for snippet in snippets if snippet.url}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from pipeline.model.catalog import Account, Cadence, Newsletter
-from pipeline.model.letters import Issue, Snippet
+from pipeline.model.letters import Issue, IssueState, Snippet
 from pipeline.model.news import Story
 from pipeline.rules.letters.language import primary, words
 from pipeline.rules.letters.lint import MAX_QUOTED, lint_story, quoted_of
@@ -17,6 +18,9 @@ from pipeline.rules.news.address import link_hash
 
 #: Who acts, in the log and as approver, where a file's `mode: automatic` is the human's word.
 AUTOMATIC = "automatic"
+
+#: It takes up only what no hand has approved, stopped or given up.
+WAITING: tuple[IssueState, ...] = ("planned", "draft", "in_review")
 
 #: What of a commented story moves into another issue. "Between us" was said of that day.
 CARRIED = ("title", "fact", "take", "question", "own_wording")
@@ -127,6 +131,11 @@ def compose(
         surplus=tuple(s for s in bare if s not in staying and s.story_id not in raised),
         head=_head(issue, newsletter, commented=bool(kept or copied)),
     )
+
+
+def review_at(issue: Issue, newsletter: Newsletter) -> datetime:
+    """When it is composed, so that people have their time to look before its beat."""
+    return issue.due_at - timedelta(hours=newsletter.review_window_h)
 
 
 def too_little(snippets: Sequence[Snippet], newsletter: Newsletter) -> str:

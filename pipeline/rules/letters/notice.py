@@ -196,7 +196,7 @@ def _approve(m: Matter, to: Staff) -> Said:
 
 
 def _review(m: Matter, to: Staff) -> Said:
-    until = m.issue.review_until or m.issue.due_at
+    until = m.issue.goes_at
     return Said(
         subject=f"{m.name} goes out by itself on {m.when(until).partition(' ')[2]}",
         heading="It goes by itself",

@@ -22,11 +22,13 @@ from pipeline.model.news import PoolStory, Story
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.automatic import (
     AUTOMATIC,
+    WAITING,
     Composition,
     Found,
     carried,
     compose,
     lowered_fact,
+    review_at,
     too_little,
 )
 from pipeline.rules.letters.rhythm import late_decision
@@ -39,9 +41,6 @@ from pipeline.stages.compose.reading import (
     reach,
     read_draft,
 )
-
-#: The machine takes up only what no hand has approved, stopped or given up.
-WAITING: tuple[IssueState, ...] = ("planned", "draft", "in_review")
 
 SHOWN = 3  #: so many findings are named in a reason
 
@@ -97,19 +96,15 @@ def _due_for_review(ports: Ports) -> list[Issue]:
             for newsletter in newsletters
             if newsletter.mode == "automatic"
             for issue in reversed(tables.letters.issues(newsletter.key))
-            if issue.state in WAITING and issue.due_at - _window(newsletter) <= now
+            if issue.state in WAITING and review_at(issue, newsletter) <= now
         ]
-
-
-def _window(newsletter: Newsletter) -> timedelta:
-    return timedelta(hours=newsletter.review_window_h)
 
 
 def _one(ports: Ports, issue: Issue) -> Approved | HeldBack | None:
     """One issue; None when a person, or another run, had it in hand this very moment."""
     _, newsletter = newsletter_of(ports, issue)
     now = ports.clock.now()
-    until = max(issue.due_at, now + _window(newsletter))
+    until = max(issue.due_at, now + timedelta(hours=newsletter.review_window_h))
     try:
         if late_decision(newsletter.rhythm, _beat(issue), until) == "missed":
             reason = issue.reason or _too_late(newsletter)

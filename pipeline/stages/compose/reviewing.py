@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Literal
 
 from pipeline.errors import Conflict, NotFound
@@ -96,14 +95,13 @@ def _approver(ports: Ports, issue: Issue) -> str:
 def _seen(ports: Ports, tables: Tables, issue: Issue) -> Review:
     newsletter = ports.catalog.newsletter(issue.newsletter_key)
     zone = ports.catalog.zone_of(issue.newsletter_key)
-    goes_at: datetime = issue.review_until or issue.due_at
     title = newsletter.title if newsletter else issue.newsletter_key
     frozen = bool(tables.letters.variants(issue.id, "public"))
     return Review(
         firm_name=ports.catalog.firm.name,
         name=f"{title} {issue.number}",
         standing=_standing(issue),
-        when=f"{moment_in_words(goes_at, zone)} ({zone})",
+        when=f"{moment_in_words(issue.goes_at, zone)} ({zone})",
         letters=sum(verdict.into for verdict in tables.letters.audience(issue.id)),
         preview_token=ports.tokens.make(PREVIEW, issue.public_id) if frozen else "",
     )

@@ -11,6 +11,7 @@ from pipeline.model.letters import Arithmetic, Finding, Issue, Snippet, Verdict
 from pipeline.model.log import Operation
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.audience import arithmetic
+from pipeline.rules.letters.automatic import WAITING, review_at
 from pipeline.rules.letters.content_lock import why_locked
 from pipeline.rules.letters.curated import HEAD_LABELS, tidy_field
 from pipeline.rules.letters.curator_notes import moment_in_words
@@ -99,10 +100,14 @@ def _frozen(ports: Ports, tables: Tables, issue: Issue) -> IssueView:
     verdicts = tuple(tables.letters.audience(issue.id))
     counts = tables.deliveries.counts(issue.id)
     sales = sum(number for (purpose, _), number in counts.items() if purpose == "sales")
-    when = _local(ports, issue, issue.due_at)
+    when = _local(ports, issue, issue.goes_at)
+    stops = f"`asterism issue stop {issue.ref}` takes it back."
     said = {
-        "approved": f"It goes out on {when}. `asterism issue stop {issue.ref}` takes it back.",
-        "scheduled": f"It goes out on {when}. `asterism issue stop {issue.ref}` takes it back.",
+        "approved": f"It goes out on {when}. {stops}",
+        "scheduled": f"It goes by itself on {when}, unless somebody stops it; until then people "
+        f"look at it. {stops}"
+        if issue.review_until
+        else f"It goes out on {when}. {stops}",
         "sending": f"It is going out. `asterism issue stop {issue.ref}` holds back the rest.",
         "partly_sent": f"It is out, but {issue.reason or 'not all of it'}. "
         f"`asterism explain issue {issue.ref}` tells how each copy fared.",
@@ -127,8 +132,11 @@ def _placed(snippets: tuple[Snippet, ...]) -> tuple[Placed, ...]:
 
 def _next_step(ports: Ports, draft: Draft, findings: tuple[Finding, ...]) -> str:
     issue, now = draft.issue, ports.clock.now()
+    newsletter = draft.material.newsletter
     if issue.state in ("missed", "cancelled"):
         return f"Nothing: it is {issue.state}. {issue.reason}".strip()
+    if newsletter.mode == "automatic" and issue.state in WAITING and now < issue.due_at:
+        return _by_itself(ports, draft)
     blocking = sum(finding.blocks for finding in findings)
     if blocking:
         things = "one thing is" if blocking == 1 else f"{blocking} things are"
@@ -140,6 +148,16 @@ def _next_step(ports: Ports, draft: Draft, findings: tuple[Finding, ...]) -> str
         return f"Ready, and late: approval was due on {deadline}. {approver} can still approve it."
     command = f"asterism --as {key} issue approve {issue.ref}"
     return f"Ready. {approver} approves it by {deadline}: `{command}`."
+
+
+def _by_itself(ports: Ports, draft: Draft) -> str:
+    """What happens when nobody does anything, and what a hand can still do."""
+    issue = draft.issue
+    goes = f"goes out on {_local(ports, issue, issue.due_at)}, unless somebody stops it"
+    if issue.reason:
+        return f"It is held back: {issue.reason}. Mended, it is tried again by itself and {goes}."
+    composed = _local(ports, issue, review_at(issue, draft.material.newsletter))
+    return f"Nothing: it composes itself on {composed} and {goes}. You may write on it before that."
 
 
 def _local(ports: Ports, issue: Issue, at: datetime) -> str:

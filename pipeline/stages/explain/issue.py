@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pipeline.model.catalog import Newsletter
 from pipeline.model.letters import Issue, Snippet
 from pipeline.model.log import Operation, Step
 from pipeline.ports import Ports, Tables
 from pipeline.rules.deeds import changes_in_words, in_words
 from pipeline.rules.letters.audience import arithmetic
+from pipeline.rules.letters.automatic import review_at
 from pipeline.rules.letters.content_lock import OPEN_STATES
 from pipeline.rules.letters.curator_notes import day_in_words, moment_in_words
 from pipeline.rules.letters.lint import lint_issue
@@ -20,7 +22,7 @@ STEPS = 5
 LINES = 4
 MINOR = 5
 #: Steps that moved the issue as a whole; they are always shown.
-_MOVES = frozenset({"open", "approve", "stop"})
+_MOVES = frozenset({"open", "compose", "approve", "stop"})
 
 
 def explain_issue(ports: Ports, ref: str) -> Part:
@@ -55,12 +57,28 @@ def _frame(ports: Ports, tables: Tables, issue: Issue) -> Iterator[Step]:
         detail = "\n".join(part for part in (moved, beat["reason"]) if part)
         on = day_in_words(beat["beat_on"])
         yield Step(None, f"Its beat is {on}: {_words(beat['state'])}", detail)
+    if newsletter is not None and newsletter.mode == "automatic":
+        yield _by_itself(issue, newsletter)
     yield Step(
         None,
-        f"It goes out on {moment_in_words(issue.due_at, zone)}",
+        f"It goes out on {moment_in_words(issue.goes_at, zone)}",
         f"written until {moment_in_words(issue.cut_off_at, zone)}; after that only the approver "
         f"writes\napproval due {moment_in_words(issue.deadline_at, zone)}",
     )
+
+
+def _by_itself(issue: Issue, newsletter: Newsletter) -> Step:
+    zone = newsletter.rhythm.zone
+    if issue.review_until is not None:
+        until = moment_in_words(issue.review_until, zone)
+        return Step(
+            None,
+            "It composed itself and goes by itself, unless somebody stops it",
+            f"people look at it until {until}",
+        )
+    when = moment_in_words(review_at(issue, newsletter), zone)
+    window = f"then people have {newsletter.review_window_h} hours to look at it and stop it"
+    return Step(None, f"Where no hand approves it, it composes itself on {when}", window)
 
 
 def _operations(tables: Tables, issue: Issue) -> Part:

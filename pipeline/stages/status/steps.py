@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pipeline.model.catalog import Catalog
 from pipeline.model.letters import Issue
 from pipeline.rules.example import still_example
+from pipeline.rules.letters.automatic import review_at
 from pipeline.rules.letters.curator_notes import moment_in_words
 from pipeline.stages.status.standing import (
     MissedBeat,
@@ -160,8 +161,8 @@ def _issue(
     name = f"{newsletter.title} {issue.number}"
     due = moment_in_words(issue.due_at, newsletter.zone)
     if issue.state in ("approved", "scheduled"):
-        if issue.due_at > found.at:
-            yield Next(f"{name} is approved and goes out on {due}.")
+        if issue.goes_at > found.at:
+            yield _going(newsletter, issue, name)
     elif issue.state == "sending":
         if not found.due_now:
             yield Next(f"{name} is going out; what is left waits for its time.")
@@ -182,8 +183,35 @@ def _issue(
         why = f" ({issue.reason})" if issue.reason else ""
         approve = f"asterism {_acting(catalog, issue)}issue approve {issue.ref}"
         yield Next(f"{name} is stopped{why}; approved again, it goes on.", approve)
+    elif _composes_itself(catalog, issue) and issue.due_at > found.at:
+        yield _by_itself(catalog, newsletter, issue, name)
     else:
         yield _draft(catalog, found, newsletter, progress, name)
+
+
+def _going(newsletter: NewsletterStatus, issue: Issue, name: str) -> Next:
+    when = moment_in_words(issue.goes_at, newsletter.zone)
+    if issue.review_until is None:
+        return Next(f"{name} is approved and goes out on {when}.")
+    return Next(
+        f"{name} composed itself and goes out on {when}, unless somebody stops it.",
+        f"asterism issue stop {issue.ref}",
+    )
+
+
+def _composes_itself(catalog: Catalog, issue: Issue) -> bool:
+    newsletter = catalog.newsletter(issue.newsletter_key)
+    return newsletter is not None and newsletter.mode == "automatic"
+
+
+def _by_itself(catalog: Catalog, newsletter: NewsletterStatus, issue: Issue, name: str) -> Next:
+    due = moment_in_words(issue.due_at, newsletter.zone)
+    if issue.reason:
+        what = f"{name}, due on {due}, is held back: {issue.reason}. It is tried again by itself."
+        return Next(what, f"asterism issue show {issue.ref}")
+    composed_at = review_at(issue, catalog.find_newsletter(issue.newsletter_key))
+    when = moment_in_words(composed_at, newsletter.zone)
+    return Next(f"{name} composes itself on {when} and goes out on {due}, unless it is stopped.")
 
 
 def _draft(
