@@ -1,0 +1,77 @@
+"""The ledger over a relay: whatever the relay does, each reader has a letter at most once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from email import message_from_bytes, policy
+
+import pytest
+
+from pipeline.errors import Down
+from pipeline.ports import Ports
+from pipeline.stages.deliver import deliver
+from pipeline.stores.sql import SqlStore
+from pipeline.transports.smtp import SmtpTransport
+from tests.builders import NOW, StandingClock
+from tests.ledger_scene import TOKENS, Scene, address, build_scene
+from tests.people_scene import ports_of
+from tests.relay import DROP, POLITE, ScriptedRelay, mail_relay
+
+
+def ports(scene: Scene, transport: SmtpTransport, clock: StandingClock | None = None) -> Ports:
+    plain = ports_of(scene.store, clock=clock)
+    return replace(plain, transport=transport, tokens=TOKENS)
+
+
+def test_each_reader_gets_the_own_letter_over_one_line(store: SqlStore) -> None:
+    scene = build_scene(store, 5)
+    scene.plan()
+    with mail_relay() as (where, inbox):
+        done = deliver(ports(scene, SmtpTransport(where)))
+    assert (done.issues[0].state, scene.states()) == ("sent", {"accepted": 5})
+    assert len(inbox.connections) == 1
+    assert sorted(letter.recipient for letter in inbox.letters) == [address(n) for n in range(5)]
+    for letter in inbox.letters:
+        mail = message_from_bytes(letter.message, policy=policy.default)
+        assert mail["To"].addresses[0].addr_spec == letter.recipient
+        others = {address(n) for n in range(5)} - {letter.recipient}
+        assert not [other for other in others if other.encode() in letter.message]
+
+
+def test_each_failure_is_of_one_copy_and_none_is_sent_twice(store: SqlStore) -> None:
+    scene, clock = build_scene(store, 6), StandingClock(NOW)
+    scene.plan()
+    fine = POLITE["RCPT"]
+    script = {
+        "RCPT": [fine, b"550 5.1.1 gone\r\n", b"450 4.2.1 busy\r\n"],
+        ".": [POLITE["."], DROP],  # the first letter, and the one after the two refusals
+    }
+    with ScriptedRelay(script) as relay:
+        transport = SmtpTransport(relay.settings(), pauses_s=(0, 0))
+        deliver(ports(scene, transport, clock))
+        assert scene.states() == {"accepted": 3, "refused": 1, "deferred": 1, "unknown": 1}
+        clock.at += timedelta(hours=1)
+        done = deliver(ports(scene, transport, clock))
+        assert scene.states() == {"accepted": 4, "refused": 1, "unknown": 1}
+        assert done.issues[0].state == "partly_sent"
+        clock.at += timedelta(days=1)
+        deliver(ports(scene, transport, clock))
+    letters = Counter(message_from_bytes(letter)["To"] for letter in relay.letters)
+    assert (len(letters), set(letters.values())) == (5, {1})  # with the one in doubt
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT"])
+def test_what_is_about_us_leaves_every_copy_waiting(store: SqlStore, step: str) -> None:
+    scene, clock = build_scene(store, 4), StandingClock(NOW)
+    scene.plan()
+    with ScriptedRelay({step: b"530 5.7.0 sign in first\r\n"}) as relay:
+        with pytest.raises(Down, match="sign in first"):
+            deliver(ports(scene, SmtpTransport(relay.settings()), clock))
+        assert scene.states() == {"planned": 4}
+        assert not relay.letters
+    with mail_relay() as (where, inbox):
+        deliver(ports(scene, SmtpTransport(where), clock))
+    assert scene.states() == {"accepted": 4}
+    assert len(inbox.letters) == 4
