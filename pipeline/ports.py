@@ -1064,7 +1064,29 @@ class JobsTable(Protocol):
 
 
 class PostingsTable(Protocol):
-    """What providers and mailboxes told us, as it came, and each thing once."""
+    """What providers told us, as it came, and each event once."""
+
+    def add(self, provider: str, digest: str, body: bytes, now: datetime) -> int | None:
+        """Keep a body as it came; its id, or None when the very same was kept before."""
+        ...
+
+    def waiting(self, provider: str) -> Sequence[int]:
+        """Ids of what was kept and is not understood yet, oldest first."""
+        ...
+
+    def body(self, posting_id: int) -> bytes | None:
+        """What was kept; None when it was understood before."""
+        ...
+
+    def add_events(
+        self, provider: str, posting_id: int, events: Sequence[Event]
+    ) -> Sequence[Event]:
+        """Write each event that is new to us; those, in the order given."""
+        ...
+
+    def done(self, posting_id: int, now: datetime, detail: str) -> None:
+        """It was understood, or it never will be, and why."""
+        ...
 
 
 class MailsTable(Protocol):

@@ -1,6 +1,13 @@
 """What readers and the world answer: who leaves, who stays after all, what became of a copy."""
 
-from pipeline.stages.listen.events import TakenIn, take_in, take_in_waiting, understand
+from pipeline.stages.listen.events import (
+    Received,
+    TakenIn,
+    receive,
+    take_in,
+    take_in_waiting,
+    understand,
+)
 from pipeline.stages.listen.hearing import MAIL_SERVER, RECIPIENT, hear
 from pipeline.stages.listen.leaving import (
     LEAVE,
@@ -24,6 +31,7 @@ __all__ = [
     "LeavePage",
     "Left",
     "PublicIssue",
+    "Received",
     "Scope",
     "TakenIn",
     "hear",
@@ -31,6 +39,7 @@ __all__ = [
     "leave",
     "look",
     "public_issue",
+    "receive",
     "recent_issues",
     "take_in",
     "take_in_waiting",

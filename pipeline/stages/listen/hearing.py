@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.model.letters import Delivery, DeliveryState, Heard
@@ -16,35 +17,72 @@ RECIPIENT = "recipient"
 MAIL_SERVER = "mail server"
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why letters end, all of them."""
+
+    bounced: bool = False  #: for good: the address is dead
+    complained: bool = False
+    left: bool = False  #: asked the provider for no more mail
+
+
 def hear(ports: Ports, delivery_public_id: str, news: Heard, detail: str) -> DeliveryState | None:
     """Take in what the world tells of a copy; None when there is no such copy.
 
     May come late, twice and out of order. A complaint blocks the person everywhere, a bounce
-    for good the address that the copy went to.
+    for good the address that the copy went to. News that settle the last doubt move the
+    issue on.
     """
     now = ports.clock.now()
     with ports.store.write() as tables:
-        state = tables.deliveries.hear(delivery_public_id, news, detail, now)
-        copy = tables.deliveries.by_public_id(delivery_public_id)
-        if news in ("complained", "bounced") and copy is not None and copy.contact_id is not None:
-            _block(ports, tables, copy, copy.contact_id, news, detail)
-        return state
+        moved = tables.deliveries.hear_all([(delivery_public_id, news, detail)], now)
+        if not moved:
+            return None
+        copy = moved[0].delivery
+        ending = Ending(bounced=news == "bounced", complained=news == "complained")
+        end_letters(ports, tables, copy, ending, detail)
+        if moved[0].was == "unknown":
+            tables.deliveries.move_on(copy.issue_id)
+        return copy.state
 
 
-def _block(
-    ports: Ports, tables: Tables, copy: Delivery, contact_id: int, news: Heard, detail: str
-) -> None:
-    people, now, before = tables.people, ports.clock.now(), standing(ports, tables, contact_id)
-    if news == "bounced":
-        if people.block(copy.address, EVERYWHERE, "bounce", now, detail):
-            log(ports, tables, copy, MAIL_SERVER, "bounce", before, letters="all")
-    elif people.suppress(contact_id, EVERYWHERE, "complaint", now, detail, also=copy.address):
+def end_letters(ports: Ports, tables: Tables, copy: Delivery, why: Ending, detail: str) -> int:
+    """Whoever got this copy gets no letters any more, from us at all; how much was new.
+
+    Each reason stands for itself. Mail among ourselves ends for nobody.
+    """
+    if copy.contact_id is None:
+        return 0
+    new = 0
+    people, now = tables.people, ports.clock.now()
+    before = standing(ports, tables, copy.contact_id)
+    dead = copy.address if why.bounced else ""
+    if dead and people.block(dead, EVERYWHERE, "bounce", now, detail):
+        log(ports, tables, copy, MAIL_SERVER, "bounce", before, letters="all")
+        new += 1
+    if why.complained and people.suppress(
+        copy.contact_id, EVERYWHERE, "complaint", now, detail, also=copy.address
+    ):
         log(ports, tables, copy, RECIPIENT, "complain", before, letters="all")
+        new += 1
+    how = "at the provider"
+    if why.left and people.suppress(
+        copy.contact_id,
+        EVERYWHERE,
+        "left",
+        now,
+        f"{how}, copy {copy.public_id}",
+        also=copy.address,
+    ):
+        log(ports, tables, copy, RECIPIENT, "leave", before, letters="all", how=how)
+        new += 1
+    return new
 
 
 def standing(ports: Ports, tables: Tables, contact_id: int) -> Mapping[str, Any]:
-    standing = current(tables.people.standing(contact_id), ports.clock.now().date())
-    return as_logged(standing, tables.people.suppressions(contact_id))
+    """How a contact stands at this moment, as the log keeps it."""
+    now_is = current(tables.people.standing(contact_id), ports.clock.now().date())
+    return as_logged(now_is, tables.people.suppressions(contact_id))
 
 
 def log(
