@@ -103,6 +103,10 @@ class FakeSendGrid:
         """So long each mail/send takes before it is looked at."""
         self._tell("pace", seconds=seconds)
 
+    def leash(self, most: int) -> None:
+        """Once it took so many copies, each mail/send waits until the leash is longer."""
+        self._tell("leash", most=most)
+
     def keys(self, keys: Mapping[str, Iterable[str]]) -> None:
         """These keys and no others, each with what it may do (server.PERMISSIONS)."""
         self._tell("keys", keys={key: sorted(may) for key, may in keys.items()})

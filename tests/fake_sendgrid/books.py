@@ -195,6 +195,12 @@ class Books:
         self._settle(now)  # what need not wait goes at once
         return message_id, len(rows)
 
+    def taken(self) -> int:
+        """All copies that were ever taken."""
+        with self._lock:
+            found = self._one("SELECT max(id) FROM copies")
+            return (found and found[0]) or 0
+
     def note(self, now: float, what: str, status: int, fault: str, copies: int) -> None:
         """A line of the log of requests; status 0 where nothing was answered."""
         with self._lock:
@@ -239,7 +245,7 @@ class Truth:
 
     def accepted(self) -> int:
         """All copies that were ever taken, cancelled ones too."""
-        return int(self._rows("SELECT count(*) FROM copies")[0][0])
+        return int(self._rows("SELECT coalesce(max(id), 0) FROM copies")[0][0])
 
     def inbox(self, delivery: str = "") -> list[Copy]:
         """Letters as they were delivered, all or one delivery's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import threading
 import time
 import zlib
@@ -75,6 +76,7 @@ class SendGrid:
         self.faults = Faults()
         self.account = Account()
         self.pace_s = 0.0
+        self.most = sys.maxsize
         self.books = Books(folder / "sendgrid.db", most_holds)
 
     # ── the API ──────────────────────────────────────────────────────────────────────────
@@ -171,6 +173,7 @@ class SendGrid:
             ),
             "clear": lambda asked: self.faults.clear(),
             "pace": self._set_pace,
+            "leash": self._set_leash,
             "keys": self._set_keys,
             "revoke": self._revoke,
         }
@@ -184,6 +187,9 @@ class SendGrid:
 
     def _set_pace(self, asked: Mapping[str, Any]) -> None:
         self.pace_s = asked["seconds"]
+
+    def _set_leash(self, asked: Mapping[str, Any]) -> None:
+        self.most = asked["most"]
 
     def _set_keys(self, asked: Mapping[str, Any]) -> None:
         self.account.keys = {key: frozenset(may) for key, may in asked["keys"].items()}
@@ -281,6 +287,8 @@ class Line(BaseHTTPRequestHandler):
         fault = self.sendgrid.faults.next(request.what)
         if request.what == "send":
             self.ending.wait(self.sendgrid.pace_s)
+            while self.sendgrid.books.taken() >= self.sendgrid.most and not self.ending.is_set():
+                self.ending.wait(0.01)
         kind = fault.kind if fault else ""
         if fault and kind == "drop_before":
             return self._cut(request, fault)

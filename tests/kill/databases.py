@@ -1,0 +1,38 @@
+"""An empty database of its own for each try, made and dropped."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from pipeline.stores.migrate import migrate
+from tests.conftest import POSTGRES
+
+DATABASES = ("sqlite", "postgres")
+
+
+@contextmanager
+def database(name: str, folder: Path) -> Iterator[str]:
+    """Its address; it lives as long as the block."""
+    if name == "sqlite":
+        url = f"sqlite:///{folder / 'asterism.db'}"
+        migrate(url)
+        yield url
+        return
+    server = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+    own = f"asterism_kill_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {own}")
+    url = sa.make_url(POSTGRES).set(database=own).render_as_string(hide_password=False)
+    try:
+        migrate(url)
+        yield url
+    finally:
+        with server.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {own} WITH (FORCE)")
+        server.dispose()
