@@ -23,6 +23,7 @@ from pipeline import __version__
 from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.owners import is_dead
 from pipeline.settings import Settings
+from pipeline.stages.deliver.holding import ALLOWED, RESTORED_AT
 from pipeline.stores import schema
 from pipeline.stores.migrate import rebuild
 from pipeline.stores.migrations import HEAD
@@ -36,11 +37,6 @@ FORMAT = 1
 MANIFEST, SECRET = "manifest.json", "secret"
 FOLDER = Path("output/backups")
 PREFIX = "asterism-"
-
-#: The mark that holds back what was due before a restore (stages.deliver looks at it).
-RESTORED_AT = "restored_at"
-#: Marks by which a person let an issue go after an earlier restore.
-ALLOWED = "allowed:"
 
 #: What people write; it lives in git, and goes along so that one file makes a workspace.
 FILES = ("firm.yaml", "feeds.yaml", "constellations/*", "templates/*")
