@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.errors import AsterismError, BadInput, Down
 from pipeline.ports import Ports
-from pipeline.web import approver, health, public
+from pipeline.web import approver, events, health, public
 from pipeline.web.guard import Guard
 from pipeline.web.pages import trouble
 from pipeline.web.patience import Patience, config_of
@@ -48,6 +48,7 @@ def make_app(
     voice = voice_of(ports.catalog)
     routes = public.routes(ports, voice, body_s=patience.body_s)
     routes += approver.routes(ports)
+    routes += events.routes(ports, body_s=patience.body_s)
     routes += health.routes(ports, trouble)
     if not public_only:
         routes.append(Route("/", public.home(ports), methods=["GET"]))

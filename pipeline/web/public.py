@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -10,7 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
@@ -18,6 +17,7 @@ from starlette.types import Message
 from pipeline.ports import Ports
 from pipeline.rules.letters.brand import brand_css
 from pipeline.stages import listen
+from pipeline.web.bodies import whole
 from pipeline.web.pages import page
 from pipeline.web.words import Voice
 
@@ -128,11 +128,7 @@ async def _fields(request: Request, body_s: float) -> Mapping[str, str]:
 
     Raises: HTTPException for a body that is too large or too slow
     """
-    try:
-        async with asyncio.timeout(body_s):
-            body = await _body(request)
-    except TimeoutError:
-        raise _cut_off(408) from None
+    body = await whole(request, MAX_BODY_BYTES, body_s)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return await _multipart(request, body)
@@ -141,26 +137,6 @@ async def _fields(request: Request, body_s: float) -> Mapping[str, str]:
         return dict(parse_qsl(body.decode(), max_num_fields=MAX_FIELDS))
     except ValueError:
         return {}
-
-
-async def _body(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-        raise _cut_off(413)
-    body = b""
-    try:
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_BODY_BYTES:
-                raise _cut_off(413)
-    except ClientDisconnect:
-        return b""
-    return body
-
-
-def _cut_off(status: int) -> HTTPException:
-    """What else they send is not waited for."""
-    return HTTPException(status, headers={"Connection": "close"})
 
 
 async def _multipart(request: Request, body: bytes) -> Mapping[str, str]:
