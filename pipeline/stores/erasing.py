@@ -58,9 +58,9 @@ SWEPT: Mapping[str, tuple[str, ...]] = {
     "audience": ("detail",),
     "bases": ("source", "wording"),
     "beats": ("reason",),
-    "deliveries": ("reason",),
+    "deliveries": ("reason", "merge"),
     "delivery_events": ("detail",),
-    "editions": ("snippets",),  # of sales editions
+    "editions": ("snippets",),  # of sales editions, and where a field note was told
     "holds": ("reason",),
     "import_changes": ("before", "after"),
     "imports": ("name",),
@@ -79,7 +79,7 @@ SWEPT: Mapping[str, tuple[str, ...]] = {
     "stories": ("title", "lead", "text"),  # field notes
     "suppressions": ("detail",),
     "touches": ("note",),
-    "variants": ("subject", "html", "text"),  # of sales editions
+    "variants": ("subject", "html", "text"),  # of the same editions
 }  # fmt: skip
 
 #: What only files, feeds or the program itself write: nobody among our contacts stands there,
@@ -125,7 +125,7 @@ class SqlErasing:
                    "detail": traces.taken_out(detail), "at": now}  # fmt: skip
             insert_once(self._connection, schema.suppressions, row)
         self._withhold(contact_id, now)
-        copies = self._copies(contact_id, naming)
+        copies = self._copies(contact_id, naming, traces.full)
         return Erasing(contact_id, traces.addresses, traces.names, copies)
 
     def erase(self, contact_id: int, now: datetime) -> None:
@@ -137,7 +137,9 @@ class SqlErasing:
         traces = self._traces(contact_id)
         naming = self._naming(contact_id, traces)
         self._wait_for_copies(contact_id, [row.id for row in naming])
-        self._redact_sales(naming, traces)
+        if self._connection.dialect.name == "sqlite":  # what was there is overwritten, too
+            self._connection.exec_driver_sql("PRAGMA secure_delete = ON")
+        self._redact_sales(naming, traces, self._role(contact_id))
         self._empty(contact_id)
         self._forget_steps(contact_id)
         self._sweep(traces.full)
@@ -177,16 +179,30 @@ class SqlErasing:
         )
         return [row for row in rows if any(map(traces.stand_in, (row.subject, row.html, row.text)))]
 
-    def _copies(self, contact_id: int, naming: Sequence[int]) -> tuple[str, ...]:
+    def _copies(self, contact_id: int, naming: Sequence[int], traces: Traces) -> tuple[str, ...]:
+        """Public ids of copies that are theirs, or that name them in any way."""
         deliveries = schema.deliveries
         mine = deliveries.c.contact_id == contact_id
+        shown = [*naming, *self._holding(schema.variants, traces)]
+        filled_in = self._holding(deliveries, traces)
         return tuple(
             self._connection.scalars(
                 sa.select(deliveries.c.public_id)
-                .where(sa.or_(mine, deliveries.c.variant_id.in_(naming)))
+                .where(
+                    sa.or_(mine, deliveries.c.variant_id.in_(shown), deliveries.c.id.in_(filled_in))
+                )
                 .order_by(deliveries.c.id)
             )
         )
+
+    def _holding(self, table: sa.Table, traces: Traces) -> Sequence[int]:
+        """Rows of a table that hold a trace."""
+        columns = SWEPT[table.name]
+        return [
+            row["id"]
+            for row in self._suspects(table, columns, traces)
+            if any(traces.stand_in(row[column]) for column in columns)
+        ]
 
     # ── nothing goes out any more ────────────────────────────────────────────────────────
 
@@ -304,10 +320,18 @@ class SqlErasing:
 
     # ── among others ─────────────────────────────────────────────────────────────────────
 
-    def _redact_sales(self, naming: Sequence[sa.Row[Any]], traces: Traces) -> None:
+    def _role(self, contact_id: int) -> str:
+        contacts = schema.contacts
+        found = self._connection.scalar(
+            sa.select(contacts.c.role).where(contacts.c.id == contact_id)
+        )
+        return str(found or "")
+
+    def _redact_sales(self, naming: Sequence[sa.Row[Any]], traces: Traces, role: str) -> None:
         """Sales letters list whom to call: without them from now on, and with a new digest."""
         for row in naming:
-            html, text = traces.taken_out(row.html), traces.taken_out(row.text)
+            html = traces.off_the_list(row.html, role)
+            text = traces.off_the_list(row.text, role)
             self._connection.execute(
                 sa.update(schema.variants)
                 .where(schema.variants.c.id == row.id)
@@ -320,8 +344,6 @@ class SqlErasing:
             )
 
     def _sweep(self, traces: Traces) -> None:
-        if not traces.addresses and not traces.names:
-            return
         for name, columns in SWEPT.items():
             table = schema.metadata.tables[name]
             for row in self._suspects(table, columns, traces):
@@ -340,6 +362,8 @@ class SqlErasing:
         self, table: sa.Table, columns: Sequence[str], traces: Traces
     ) -> Sequence[sa.RowMapping]:
         """Rows that may hold a trace: all with bytes in them, of the others those that match."""
+        if not traces.needles():
+            return ()
         asked = [table.c[name] for name in columns]
         query = sa.select(*table.primary_key.columns, *asked)
         if not any(isinstance(column.type, sa.LargeBinary) for column in asked):
@@ -370,15 +394,19 @@ def _matches(
 
 
 def _ours(table: sa.Table) -> Iterator[sa.ColumnElement[bool]]:
-    """Of tables that hold public words, too: only the rows in which we speak among ourselves."""
-    stories, editions = schema.stories, schema.editions
+    """Of tables that hold public words, too: only the rows in which we speak among ourselves.
+
+    An issue that tells of a field note may name whom we had it from.
+    """
+    stories, editions, snippets = schema.stories, schema.editions, schema.snippets
+    notes = sa.select(stories.c.id).where(stories.c.kind == "note")
+    confiding = sa.select(snippets.c.issue_id).where(snippets.c.story_id.in_(notes))
+    private = sa.or_(editions.c.kind == "sales", editions.c.issue_id.in_(confiding))
     if table is stories:
         yield stories.c.kind == "note"
     elif table is editions:
-        yield editions.c.kind == "sales"
+        yield private
     elif table is schema.variants:
-        sales = sa.select(editions.c.id).where(editions.c.kind == "sales")
-        yield table.c.edition_id.in_(sales)
-    elif table is schema.snippets:
-        notes = sa.select(stories.c.id).where(stories.c.kind == "note")
+        yield table.c.edition_id.in_(sa.select(editions.c.id).where(private))
+    elif table is snippets:
         yield sa.or_(table.c.story_id.in_(notes), table.c.sales_note != "")

@@ -61,6 +61,17 @@ class Traces:
             return [self.taken_out(one) for one in value]
         return value
 
+    def off_the_list(self, letter: bytes, role: str) -> bytes:
+        """A sales letter without them: its line for them says only that somebody stood there.
+
+        Beside the name it shows their role, and a link that calls them by their first name.
+        """
+        said = self.taken_out(letter).decode("utf-8", "surrogateescape")
+        said = re.sub(rf'<a [^>]*"{NOWHERE}"[^>]*>.*?</a>', "", said, flags=re.DOTALL)
+        if role:
+            said = re.sub(rf"(?<={re.escape(ERASED)}),\s+(?:{_either([role])})", "", said)
+        return said.encode("utf-8", "surrogateescape")
+
     @cached_property
     def _mails(self) -> re.Pattern[str]:
         """A ready mail to them, with the words in it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pipeline.ports import Ports
@@ -87,6 +87,8 @@ def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
 def _told(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
+    if isinstance(value, date):
+        return value.isoformat()
     return value.replace("_", " ") if isinstance(value, str) and value in _STATES else value
 
 
