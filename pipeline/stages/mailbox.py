@@ -140,9 +140,11 @@ def _found(
 def _contacts(tables: Tables, mail: CopiedMail) -> Iterator[Contact]:
     for address in mail.recipients:
         try:
-            yield tables.people.find(address)
+            contact = tables.people.find(address)
         except NotFound:
             continue
+        if contact.address:  # whoever was erased is nobody we know
+            yield contact
 
 
 def _copied(

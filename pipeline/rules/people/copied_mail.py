@@ -57,9 +57,10 @@ _WANTED = frozenset({
     "x-autoreply", "x-autorespond", "content-type", "content-transfer-encoding",
     "content-disposition",
 })  # fmt: skip
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
 _HEAD_END = re.compile(rb"\r\n\r\n|\n\n|\n\r\n|\r\r")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|\Z)')  # one that is left open: to the end
 _COMMENT = re.compile(r"\([^()]*\)")
 _ANGLE = re.compile(r"<([^<>]*)>")
 _BOUNDARY = re.compile(
@@ -71,6 +72,8 @@ _HREF = re.compile(
     re.IGNORECASE,
 )
 _QUOTATION = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
+_NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _AT_THE_END = ".,;:!?)]}*_…”’"
 _OUR_ID = re.compile(r"[a-z2-7]{26}")
 _SCANNED = ".safelinks.protection.outlook.com"
@@ -217,7 +220,7 @@ def _subject(value: str) -> str:
     except (HeaderParseError, ValueError):
         pieces = [(value, None)]
     text = "".join(_word(piece, name) for piece, name in pieces)
-    plain = " ".join(clean_value(text).split())
+    plain = " ".join(clean_value(_CONTROL.sub(" ", text)).split())
     return plain if len(plain) <= LONGEST_SUBJECT else plain[: LONGEST_SUBJECT - 1] + "…"
 
 
@@ -304,7 +307,7 @@ def _transferred(head: Head, body: bytes, most: int) -> bytes:
     """The bytes that were meant, at most so many."""
     coding = _first(head, "content-transfer-encoding").strip().lower()
     if coding == "base64":
-        digits = re.sub(rb"[^A-Za-z0-9+/]", b"", body[: most * 2])
+        digits = body[: most * 2].translate(None, _NOT_BASE64)
         try:
             return binascii.a2b_base64(digits[: len(digits) // 4 * 4])[:most]
         except binascii.Error:
