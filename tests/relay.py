@@ -221,10 +221,10 @@ def smtp_sink(folder: Path, *options: str) -> Iterator[tuple[SmtpSettings, Path]
     if os.geteuid() == 0:  # it gives up root's rights, and must still reach the folder
         rights = ("-u", "nobody")
         dump.chmod(0o777)
-        for above in (dump.parent, *dump.parent.parents[:3]):
+        for above in dump.parents[:4]:
             above.chmod(above.stat().st_mode | 0o011)
-    arguments = [command, *rights, "-R", str(dump), "-d", "%M.", *options, f"127.0.0.1:{port}", "8"]
-    sink = subprocess.Popen(arguments, stderr=subprocess.PIPE)
+    arguments = [command, *rights, "-d", "%M.", *options, f"127.0.0.1:{port}", "8"]
+    sink = subprocess.Popen(arguments, cwd=dump, stderr=subprocess.PIPE)
     try:
         _wait_for(port, sink)
         yield SmtpSettings("127.0.0.1", port, "none", timeout_s=PATIENCE_S), dump
@@ -243,18 +243,27 @@ def _wait_for(port: int, sink: subprocess.Popen[bytes]) -> None:
 
 
 def letters_in(dump: Path) -> list[Letter]:
-    """What smtp-sink took, with the line ends that it had; it begins a file at MAIL."""
-    return [_dumped(raw) for path in sorted(dump.iterdir()) if (raw := path.read_bytes())]
+    """What smtp-sink took, with the line ends that it had."""
+    found = []
+    for path in sorted(dump.iterdir()):
+        with suppress(FileNotFoundError):  # it begins a file at MAIL, and may take it back
+            found += _dumped(path.read_bytes())
+    return found
 
 
-def _dumped(raw: bytes) -> Letter:
-    """It writes LF for CRLF, lines of its own before each letter and an empty one after it."""
-    found = re.match(rb"((?:X-.*\n)+)Received:.*\n(?:\t.*\n)+", raw)
-    assert found is not None
+def _dumped(raw: bytes) -> list[Letter]:
+    """It writes LF for CRLF, lines of its own before each letter and an empty one after it.
+
+    None while no letter has come.
+    """
+    found = re.match(rb"((?:X-.*\n)*)Received:.*\n(?:\t.*\n)+", raw)
+    if found is None:
+        assert b"Received:" not in raw
+        return []
     assert raw.endswith(b"\n")
     names = dict(re.findall(r"^X-(\w+)-Args: <(.*?)>", found[1].decode(), re.MULTILINE))
     message = raw[found.end() : -1].replace(b"\n", b"\r\n")
-    return Letter(names["Mail"], names["Rcpt"], message)
+    return [Letter(names["Mail"], names["Rcpt"], message)]
 
 
 # ── a relay that keeps to a script ───────────────────────────────────────────────────────

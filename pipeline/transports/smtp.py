@@ -31,7 +31,6 @@ FORMALITY_S = 5.0
 PROBING = "[127.0.0.1]"
 
 _ATOMS = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*", re.ASCII)
-_UNFIT = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x00\x80-\xff]")
 
 
 class SmtpTransport:
@@ -280,7 +279,9 @@ def _letter(envelope: Envelope) -> _Letter:
     Source: RFC 5321 §2.3.8 (CRLF only: a lone LF lets a letter smuggle in another), §4.5.2
     """
     message = envelope.message
-    if _UNFIT.search(message):
+    ends = message.count(b"\r\n")
+    whole_ends = ends == message.count(b"\r") == message.count(b"\n")
+    if not whole_ends or not message.isascii() or b"\0" in message:
         raise BadInput("the letter holds a lone line break, or a byte that is not ASCII")
     if not message.endswith(b"\r\n"):
         message += b"\r\n"
@@ -291,7 +292,7 @@ def _letter(envelope: Envelope) -> _Letter:
         own_name=own_name,
         sender=sender,
         recipient=recipient,
-        body=re.sub(rb"^\.", b"..", message, flags=re.MULTILINE),
+        body=(b"." if message.startswith(b".") else b"") + message.replace(b"\n.", b"\n.."),
         size_bytes=len(message),
         hidden=(envelope.sender, envelope.recipient),
     )

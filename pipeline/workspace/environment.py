@@ -301,6 +301,10 @@ class _Looked:
                 "ASTERISM_SMTP_USER",
                 "needs ASTERISM_SMTP_PASSWORD or ASTERISM_SMTP_TOKEN_FILE beside it",
             )
+        if not user and (password or token_file):
+            self._wrong(
+                "ASTERISM_SMTP_USER", "is missing: the account of the password or the token"
+            )
         port = self.whole("ASTERISM_SMTP_PORT", 465 if tls == "tls" else 587)
         if not 0 < port <= 65535:
             self._wrong("ASTERISM_SMTP_PORT", f'"{port}" is no port')
