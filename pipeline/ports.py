@@ -74,7 +74,7 @@ from pipeline.model.people import (
     TakenBack,
 )
 from pipeline.model.running import JobRun, JobState, Lease
-from pipeline.model.sales import AccountCoverage, Touch
+from pipeline.model.sales import AccountCoverage, BeatLine, LetterCounts, ToldStory, Touch
 from pipeline.settings import Limits
 
 
@@ -982,6 +982,24 @@ class SalesTable(Protocol):
         ...
 
 
+class ReportsTable(Protocol):
+    """What a month came to, beyond its touches."""
+
+    def beats(self, constellation: str, start: date, end: date) -> Sequence[BeatLine]:
+        """Every beat of its newsletters, by day; `end` is left out."""
+        ...
+
+    def letters(self, constellation: str, start: datetime, end: datetime) -> LetterCounts:
+        """What became of its letters; `end` is left out."""
+        ...
+
+    def stories(
+        self, constellation: str, start: datetime, end: datetime, limit: int
+    ) -> Sequence[ToldStory]:
+        """Those that most people were told of, by letter or by hand."""
+        ...
+
+
 class NoticesTable(Protocol):
     """Mail among ourselves, each once."""
 
@@ -1166,6 +1184,8 @@ class Tables(Protocol):
     def deliveries(self) -> DeliveriesTable: ...
     @property
     def sales(self) -> SalesTable: ...
+    @property
+    def reports(self) -> ReportsTable: ...
     @property
     def notices(self) -> NoticesTable: ...
     @property

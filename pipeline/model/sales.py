@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
 from typing import Literal
+
+from pipeline.model.letters import BeatState
 
 TouchKind = Literal["letter", "forward", "note", "call", "visit", "meeting"]
 MACHINE_TOUCHES: frozenset[TouchKind] = frozenset({"letter"})
@@ -57,3 +60,46 @@ class Coverage:
     @property
     def untouched(self) -> tuple[AccountCoverage, ...]:
         return tuple(a for a in self.accounts if not (a.by_machine or a.by_hand))
+
+
+@dataclass(frozen=True, slots=True)
+class BeatLine:
+    """One beat as a month's page tells of it."""
+
+    newsletter: str  #: its title
+    on: date
+    state: BeatState
+    reason: str  #: why it was not kept, or skipped
+
+
+@dataclass(frozen=True, slots=True)
+class LetterCounts:
+    """What became of a month's letters."""
+
+    sent: int  #: copies that left
+    left: int  #: people who left a newsletter, or all
+    bounced: int  #: copies that came back for good
+    complained: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToldStory:
+    """A story with how many people were told of it in a month."""
+
+    title: str
+    source_name: str
+    url: str
+    contacts: int
+
+
+@dataclass(frozen=True, slots=True)
+class MonthReport:
+    """Everything on a constellation's page of one month."""
+
+    coverage: Coverage
+    beats: tuple[BeatLine, ...]  #: as they lie in the month
+    letters: LetterCounts
+    stories: tuple[ToldStory, ...]  #: most told first
+    firm_name: str
+    owners: Mapping[str, str]  #: staff key → name
+    is_over: bool  #: False: the month still runs

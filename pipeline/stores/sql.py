@@ -33,6 +33,7 @@ from pipeline.stores.notices import SqlNotices
 from pipeline.stores.people import SqlPeople
 from pipeline.stores.postings import SqlPostings
 from pipeline.stores.reasons import SqlReasons
+from pipeline.stores.reports import SqlReports
 from pipeline.stores.sales import SqlSales
 from pipeline.stores.schema import meta
 from pipeline.stores.snippets import SqlSnippets
@@ -89,6 +90,10 @@ class SqlTables:
     @cached_property
     def sales(self) -> SqlSales:
         return SqlSales(self._connection)
+
+    @cached_property
+    def reports(self) -> SqlReports:
+        return SqlReports(self._connection)
 
     @cached_property
     def notices(self) -> SqlNotices:

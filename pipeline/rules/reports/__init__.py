@@ -1,0 +1,1 @@
+"""A month as a page: its words, its pictures, its table."""
