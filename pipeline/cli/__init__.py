@@ -12,6 +12,7 @@ import click
 from pipeline import __version__
 from pipeline.cli import (
     curate,
+    deliver,
     desk,
     issue,
     news,
@@ -54,7 +55,20 @@ def asterism(ctx: click.Context, workspace: Path | None, actor: str) -> None:
     ctx.obj = Session(folder, actor)
 
 
-ROOMS = (files, news, curate, issue, people, sales, report, reasons, desk, running, operate)
+ROOMS = (
+    files,
+    news,
+    curate,
+    issue,
+    deliver,
+    people,
+    sales,
+    report,
+    reasons,
+    desk,
+    running,
+    operate,
+)
 for commands in ROOMS:
     for command in commands.COMMANDS:
         asterism.add_command(command)

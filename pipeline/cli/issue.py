@@ -29,7 +29,6 @@ from pipeline.errors import BadInput
 if TYPE_CHECKING:
     from pipeline.model.letters import Arithmetic, EditionKind, Finding, Issue
     from pipeline.stages.compose import IssueView, Opened, Preview
-    from pipeline.stages.deliver import Delivered
     from pipeline.stages.status import NewsletterStatus, Status
 
 KINDS = ("prospect", "customer", "sales", "public")
@@ -380,38 +379,4 @@ def stop(session: Session, issue: str, reason: str, json_out: bool) -> None:
     say(f"To go on: asterism issue approve {stopped.issue.ref}")
 
 
-@click.command()
-@json_option
-@pass_session
-def deliver(session: Session, json_out: bool) -> None:
-    """Send every copy that is due.
-
-    Killed at any moment and run again, it doubles nothing and forgets nothing.
-    """
-    from pipeline.stages.deliver import deliver as call
-
-    with session.ports() as ports:
-        delivered = call(ports)
-        outbox = ports.workspace.root / "output" / "mail" / "index.html"
-    if json_out:
-        as_json(delivered)
-    else:
-        _show_delivered(delivered, outbox)
-
-
-def _show_delivered(delivered: Delivered, outbox: Path) -> None:
-    if delivered.settled_doubts:
-        say(f"Looked up {count(delivered.settled_doubts, 'copy', 'copies')} of a run that died.")
-    for one in delivered.issues:
-        counts = ", ".join(f"{number} {words(state)}" for state, number in one.counts)
-        say(f"{one.ref}: {words(one.state)}. {counts or one.reason}")
-    if not delivered.issues:
-        if delivered.next_due_at is None:
-            say("Nothing is waiting to go out. `asterism status` says what is next.")
-        else:
-            say(f"Nothing is due yet; the next copies go {when(delivered.next_due_at)}.")
-    elif outbox.exists():
-        say(f"To read them: {outbox}")
-
-
-COMMANDS = (issue, deliver)
+COMMANDS = (issue,)

@@ -50,6 +50,8 @@ def settings_page() -> str:
 
 def _walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
     if isinstance(command, click.Group):
+        if command.invoke_without_command:  # it does something by itself, too
+            yield path, command
         for name, child in command.commands.items():
             yield from _walk(child, f"{path} {name}")
     else:

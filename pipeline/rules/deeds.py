@@ -23,6 +23,8 @@ _VERBS: Mapping[str, str] = {
     "compose": "composed it",
     "approve": "approved it",
     "stop": "stopped it",
+    "resolve": "decided on copies in doubt",
+    "allow": "let it go after the restore",
     "pause": "paused letters to {}",
     "hold": "held letters to {} back",
     "release": "let letters go to {} again",
@@ -43,7 +45,7 @@ _INNER = frozenset(
         "snippets", "order", "head", "dropped", "vouched", "taken_back", "issue", "issue_ref",
         "constellation",
         "scores", "digests", "head_digest", "said", "notes", "undoes", "revision",
-        "touch",
+        "touch", "deliveries",
     }
 )  # fmt: skip
 #: What the explanation of an issue tells anyway, from the rows themselves.

@@ -203,7 +203,10 @@ def test_deliver_writes_each_copy(approved: Door) -> None:
 def test_deliver_again_sends_nothing(sent: Door) -> None:
     before = sent.state()
     assert "Nothing is waiting to go out." in sent("deliver").out
-    assert sent.ask("deliver") == {"issues": [], "settled_doubts": 0, "next_due_at": None}
+    assert sent.ask("deliver") == {
+        "issues": [], "settled_doubts": 0, "next_due_at": None, "left_in_doubt": 0, "limit": "",
+        "stopped": False,
+    }  # fmt: skip
     assert sent.state() == before
 
 

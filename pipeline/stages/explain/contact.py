@@ -131,11 +131,29 @@ def _copy(tables: Tables, ref: str, copy: Delivery) -> Part:
     """In short: what became of it and when."""
     events = tables.deliveries.history(copy.id)
     what = f"Copy of {ref}: {copy.state.replace('_', ' ')}"
-    steps = [Step(None, what, copy.reason)]
+    steps = [
+        Step(None, what, "\n".join(part for part in (copy.reason, *_moved(tables, copy)) if part))
+    ]
     for at, event, detail in events:
         steps.append(Step(at, f"Copy of {ref} became {event.replace('_', ' ')}", detail))
     last = steps[-1]
-    return Part(tuple(steps), (Step(last.at, what, copy.reason or last.detail),))
+    short = copy.reason or last.detail
+    if copy.state == "unknown":
+        short = "\n".join((short, _way_out(copy)))
+    return Part(tuple(steps), (Step(last.at, what, short),))
+
+
+def _moved(tables: Tables, copy: Delivery) -> Iterator[str]:
+    """What moved it in its latest attempt, and what can be done when nobody knows."""
+    batch = tables.deliveries.batches_of([copy.id]).get(copy.id)
+    if batch is not None:
+        yield f"moved by {copy.transport}, batch {batch.provider_id}"
+    if copy.state == "unknown":
+        yield _way_out(copy)
+
+
+def _way_out(copy: Delivery) -> str:
+    return f"`asterism deliver resolve {copy.public_id[:8]}` says what became of it"
 
 
 def _told(tables: Tables, contact: Contact) -> Part:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pipeline.model.catalog import Newsletter
-from pipeline.model.letters import Issue, Snippet
+from pipeline.model.letters import Issue, Purpose, Snippet
 from pipeline.model.log import Operation, Step
 from pipeline.ports import Ports, Tables
 from pipeline.rules.deeds import changes_in_words, in_words
@@ -22,7 +22,7 @@ STEPS = 5
 LINES = 4
 MINOR = 5
 #: Steps that moved the issue as a whole; they are always shown.
-_MOVES = frozenset({"open", "compose", "approve", "stop"})
+_MOVES = frozenset({"open", "compose", "approve", "stop", "resolve", "allow"})
 
 
 def explain_issue(ports: Ports, ref: str) -> Part:
@@ -131,7 +131,8 @@ def _lint(ports: Ports, tables: Tables, issue: Issue, snippets: Sequence[Snippet
     reused = {s.url: used[link_hash(s.url)] for s in snippets if link_hash(s.url) in used}
     findings = lint_issue(
         issue, snippets, newsletter, ports.catalog.firm,
-        accounts=constellation.accounts, reused=reused, needs_https=False,
+        accounts=constellation.accounts, reused=reused,
+        needs_https=ports.transport.name != "file",
     )  # fmt: skip
     if not findings:
         return whole(Step(None, "Nothing is missing in its words"))
@@ -170,7 +171,19 @@ def _audience(tables: Tables, issue: Issue) -> Iterator[Step]:
 def _deliveries(tables: Tables, issue: Issue) -> Iterator[Step]:
     for (purpose, state), number in sorted(tables.deliveries.counts(issue.id).items()):
         copies = "copy" if number == 1 else "copies"
-        yield Step(None, f"{number} {purpose} {copies} {_words(state)}")
+        doubts = _doubts(tables, issue, purpose) if state == "unknown" else ""
+        yield Step(None, f"{number} {purpose} {copies} {_words(state)}", doubts)
+
+
+def _doubts(tables: Tables, issue: Issue, purpose: Purpose) -> str:
+    """Each reason for which nobody knows, under which handle they left, and the way out."""
+    copies = [one for one in tables.deliveries.unknown(issue.id) if one.purpose == purpose]
+    batches = tables.deliveries.batches_of([one.id for one in copies])
+    reasons = dict.fromkeys(
+        one.reason + (f", batch {batches[one.id].provider_id}" if one.id in batches else "")
+        for one in copies
+    )
+    return "\n".join([*reasons, f"`asterism deliver resolve {issue.ref}` lists and settles them"])
 
 
 def _words(status: str) -> str:

@@ -57,9 +57,19 @@ def status(ports: Ports) -> Status:
             ),
             deliveries=tables.reasons.delivery_counts(),
             due_now=len(tables.deliveries.due(ports.clock.now())),
+            held=tuple(
+                tables.letters.by_id(issue_id).ref
+                for issue_id in tables.deliveries.held_since_restore(ports.clock.now())
+            ),
+            deliver_failed=_deliver_failed(tables),
             people=tables.reasons.contact_counts(),
         )
     return replace(found, next=next_steps(ports.catalog, found))
+
+
+def _deliver_failed(tables: Tables) -> str:
+    last = tables.jobs.states().get("deliver")
+    return last.detail if last is not None and last.outcome == "failed" else ""
 
 
 # ── sources and pools ────────────────────────────────────────────────────────────────────
@@ -154,7 +164,7 @@ def _progress(
     findings = lint_issue(
         issue, snippets, newsletter, ports.catalog.firm, accounts=constellation.accounts,
         reused={s.url: used[link_hash(s.url)] for s in snippets if link_hash(s.url) in used},
-        needs_https=False,
+        needs_https=ports.transport.name != "file",
     )  # fmt: skip
     beat = Beat(issue.beat_on, issue.due_at, issue.beat_on)
     return Unfinished(

@@ -106,5 +106,7 @@ class Status:
     newsletters: tuple[NewsletterStatus, ...]
     deliveries: Mapping[str, int]  #: by state, over all issues
     due_now: int  #: issues with copies that may go out
+    held: tuple[str, ...]  #: issues (ref) that wait for a person since the database was restored
+    deliver_failed: str  #: why the last run of the scheduler's delivery failed; else ""
     people: Mapping[str, int]  #: contacts, without_basis, invalid, suppressed
     next: tuple[Next, ...] = ()  #: the most pressing first

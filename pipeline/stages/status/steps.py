@@ -27,6 +27,8 @@ def next_steps(catalog: Catalog, found: Status) -> tuple[Next, ...]:
     """What to do next; that nothing is to do, when nothing is."""
     steps = (
         *_in_doubt(found),
+        *_held(found),
+        *_failed(found),
         *_due(found),
         *_example(catalog),
         *_news(found),
@@ -40,11 +42,28 @@ def next_steps(catalog: Catalog, found: Status) -> tuple[Next, ...]:
 def _in_doubt(found: Status) -> Iterator[Next]:
     unknown = found.deliveries.get("unknown", 0)
     if unknown:
-        copies = "copy" if unknown == 1 else "copies"
+        whether = "copy it is not known whether it" if unknown == 1 else (
+            "copies it is not known whether they"
+        )  # fmt: skip
         yield Next(
-            f"Of {unknown} {copies} it is not known whether they went out; they are not sent again "
-            "by themselves. `asterism explain issue` names the issue's copies."
+            f"Of {unknown} {whether} went out; nobody sends them again before you say so.",
+            "asterism deliver resolve",
         )
+
+
+def _held(found: Status) -> Iterator[Next]:
+    for ref in found.held:
+        yield Next(
+            f"{ref} was due before the database was restored, and may have gone out then, so it is "
+            f"held back. `asterism issue stop {ref}` ends it; if it did not go out, let it go.",
+            f"asterism deliver allow {ref}",
+        )
+
+
+def _failed(found: Status) -> Iterator[Next]:
+    if found.deliver_failed:
+        yield Next(f"The last delivery failed: {found.deliver_failed.rstrip('.')}.",
+                   "asterism deliver")  # fmt: skip
 
 
 def _due(found: Status) -> Iterator[Next]:
@@ -164,7 +183,7 @@ def _issue(
         if issue.goes_at > found.at:
             yield _going(newsletter, issue, name)
     elif issue.state == "sending":
-        if not found.due_now:
+        if not found.due_now and issue.ref not in found.held:
             yield Next(f"{name} is going out; what is left waits for its time.")
     elif issue.state == "partly_sent":
         copies = "1 copy is"
