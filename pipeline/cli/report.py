@@ -59,4 +59,38 @@ def _buyers(report: Coverage) -> str:
     return f"{float(buyers):.1f}"
 
 
-COMMANDS = (coverage,)
+@click.command()
+@click.argument("constellation", default="")
+@click.option("--month", type=MONTH, default=None, metavar="YYYY-MM", help="This month by default.")
+@json_option
+@pass_session
+def report(session: Session, constellation: str, month: datetime | None, json_out: bool) -> None:
+    """Write the month's page, to read or to print, and its table.
+
+    Who was touched and who was not, buyers to expect, beats kept with reasons for the others,
+    letters, the stories most told: output/reports/YYYY-MM/KEY.html and KEY.csv, with an index.
+    """
+    from pipeline.stages.report import write_report
+
+    on: date | None = month.date() if month else None
+    with session.ports() as ports:
+        written = write_report(ports, constellation, on)
+    if json_out:
+        as_json(written)
+        return
+    for one in written.reports:
+        said = one.coverage
+        say(
+            f"{said.constellation_name}, {said.month:%B %Y}: "
+            f"{len(said.touched)} of {count(len(said.accounts), 'account')} touched, "
+            f"{said.beats_kept} of {count(said.beats_planned, 'beat')} kept"
+        )
+    for path in written.paths:
+        if path.name != "index.html":
+            say(f"  {path}")
+    for path in written.paths:
+        if path.name == "index.html":
+            say(f"Open {path}")
+
+
+COMMANDS = (coverage, report)

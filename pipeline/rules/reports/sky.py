@@ -15,7 +15,7 @@ WIDTH = 640.0
 #: A row is never higher than this, so that a few accounts make no tower.
 TALLEST = 76.0
 #: How far a star may stray from its place, in parts of it.
-STRAY = 0.3
+STRAY = 0.38
 MARGIN = 18.0
 
 
@@ -76,7 +76,7 @@ def sky(accounts: Sequence[AccountCoverage], told: str) -> Markup:
     placed = stars(accounts)
     wide = (WIDTH - 2 * MARGIN) / max(1, ceil(sqrt(len(placed) * 2.2)))
     size = max(1.6, min(6.0, wide * 0.11))
-    height = round(max((star.y for star in placed), default=40.0) + MARGIN + TALLEST / 4)
+    height = round(max((star.y for star in placed), default=40.0) + MARGIN + 10)
     drawn = Markup("").join(
         Markup('<line x1="{}" y1="{}" x2="{}" y2="{}"/>').format(a.x, a.y, b.x, b.y)
         for a, b in lines([star for star in placed if star.light == "hand"])

@@ -26,8 +26,8 @@ def coverage(
     with ports.store.read() as tables:
         reports = []
         for constellation in chosen:
-            first, start, end = _month(constellation, month, ports.clock.now())
-            kept, planned = tables.sales.beats_between(constellation.key, first, _next(first))
+            first, start, end = bounds(constellation, month, ports.clock.now())
+            kept, planned = tables.sales.beats_between(constellation.key, first, next_month(first))
             reports.append(
                 Coverage(
                     constellation_key=constellation.key,
@@ -60,17 +60,22 @@ def _chosen(ports: Ports, key: str) -> tuple[Constellation, ...]:
     return (ports.catalog.find_constellation(key),)
 
 
-def _month(
+def bounds(
     constellation: Constellation, month: date | None, now: datetime
 ) -> tuple[date, datetime, datetime]:
+    """A month's first day, and when it begins and ends where the letters live.
+
+    Shape:  month is any day of it, this month when None
+    """
     zones = [newsletter.rhythm.zone for newsletter in constellation.newsletters]
     zone = ZoneInfo(zones[0]) if zones else ZoneInfo("UTC")
     first = (month or now.astimezone(zone).date()).replace(day=1)
     start, end = (
-        datetime.combine(day, time(), zone).astimezone(UTC) for day in (first, _next(first))
+        datetime.combine(day, time(), zone).astimezone(UTC) for day in (first, next_month(first))
     )
     return first, start, end
 
 
-def _next(first: date) -> date:
+def next_month(first: date) -> date:
+    """The first day after a month."""
     return date(first.year + first.month // 12, first.month % 12 + 1, 1)
