@@ -1,0 +1,271 @@
+"""Mail among ourselves, from what is due to a file in the outbox: once to each, whatever dies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from email import message_from_bytes, policy
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import Down
+from pipeline.model.letters import Batch, Envelope, Receipt
+from pipeline.stages.compose import compose_automatic, open_issues, stop
+from pipeline.stages.notify import NoticesSent, Reminded, remind, send_notices
+from tests.builders import DUE
+from tests.compose_automatic import (
+    MONTH,
+    MONTH_DUE,
+    REVIEW_AT,
+    month_scene,
+    open_month,
+    weekly_goes_out,
+)
+from tests.compose_scene import build_scene
+
+
+@dataclass
+class ScriptedTransport:
+    """Answers each copy with the next outcome; then it dies, or everything is accepted."""
+
+    outcomes: list[str | Exception] = field(default_factory=list)
+    sent: list[Envelope] = field(default_factory=list)
+    fate: str = "unknown"
+    name: str = "smtp"
+    batch_size: int = 1
+
+    def open_batch(self) -> None:
+        return None
+
+    def send(self, envelopes: Iterable[Envelope], batch: Batch | None = None) -> Iterator[Receipt]:
+        for envelope in envelopes:
+            outcome = self.outcomes.pop(0) if self.outcomes else "accepted"
+            if isinstance(outcome, Exception):
+                raise outcome
+            self.sent.append(envelope)
+            yield Receipt(envelope.delivery_public_id, outcome)
+
+    def fates(self, public_ids, batch=None):
+        return dict.fromkeys(public_ids, self.fate)
+
+    def finish(self) -> None:
+        pass
+
+
+@pytest.fixture
+def month(store, tmp_path):
+    """A weekly went out, Fay came after it, and the month stands before its review."""
+    scene = month_scene(store, tmp_path)
+    scene.people()
+    weekly_goes_out(scene)
+    scene.person("Fay", "northline")
+    open_month(scene)
+    return scene
+
+
+@pytest.fixture
+def weekly(store, tmp_path):
+    """A weekly that nobody has written."""
+    scene = build_scene(store, tmp_path)
+    scene.story("Quay 1 opens an hour earlier")
+    scene.open()
+    scene.at(scene.issue().cut_off_at - timedelta(hours=5))
+    return scene
+
+
+def notices(scene, ref):
+    with scene.store.read() as tables:
+        return tables.notices.of(f"issue:{tables.letters.find_issue(ref).public_id}")
+
+
+def written(reminded: Reminded, newsletter: str = "") -> list[tuple[str, str]]:
+    return [(one.kind, one.name) for one in reminded.written if one.ref.startswith(newsletter)]
+
+
+def test_an_unwritten_issue_is_told_to_curator_and_backup_once(weekly):
+    assert written(remind(weekly.ports)) == [
+        ("write", "Eva Brandt"), ("write_backup", "Tom Reyes"),
+    ]  # fmt: skip
+    assert written(remind(weekly.ports)) == []
+    first, second = notices(weekly, "ferry-weekly")
+    assert "it has no take" in first.text
+    assert "asterism curate export ferry-weekly/1" in first.text
+    assert "Eva Brandt has not finished it" in second.text.replace("\n", " ")
+
+
+def test_a_written_issue_is_told_to_its_approver(weekly):
+    weekly.story("Quay 2 opens an hour earlier")
+    weekly.write(weekly.story_ids[1], title="Quay 2 opens an hour earlier")
+    weekly.finish()
+    assert written(remind(weekly.ports)) == []
+    weekly.at(weekly.issue().cut_off_at)
+    assert written(remind(weekly.ports)) == [("approve", "Liv Haugen")]
+    (one,) = notices(weekly, "ferry-weekly")
+    assert "asterism --as liv issue approve ferry-weekly/1" in one.text
+
+
+def test_a_missed_issue_says_why(weekly):
+    weekly.at(DUE + timedelta(days=2))
+    open_issues(weekly.ports)
+    assert written(remind(weekly.ports)) == [("not_sent", "Eva Brandt"), ("not_sent", "Liv Haugen")]
+    text = notices(weekly, "ferry-weekly/1")[0].text.replace("\n", " ")
+    assert "Nobody approved the issue in time." in text
+
+
+def test_the_review_mail_has_what_its_approver_needs(month):
+    compose_automatic(month.ports)
+    assert written(remind(month.ports)) == [("review", "Liv Haugen")]
+    (one,) = notices(month, MONTH)
+    flat = one.text.replace("\n", " ")
+    assert one.subject == "The Month at the Quays 1 goes out by itself on 16 March 2027, 08:00"
+    assert "Tuesday 16 March 2027, 08:00 (Europe/Oslo), unless somebody stops it" in flat
+    assert "It goes to 1 of 5 contacts; 4 are left out (4 had recap)." in flat
+    for title in ("Quay one", "Quay two", "Quay three"):
+        assert f"- {title} opens an hour earlier" in one.text
+    issue = month.issue(MONTH)
+    for purpose in ("preview", "stop"):
+        (token,) = set(re.findall(rf"https://letters\.quaytide\.example/{purpose}/(\S+)", one.text))
+        assert month.ports.tokens.read(purpose, token) == issue.public_id
+        assert f"/{purpose}/{token}" in one.html
+    assert "@northline.example" not in one.html + one.text
+
+
+def test_what_is_held_back_is_told_once_and_again_when_it_is_missed(store, tmp_path):
+    scene = month_scene(store, tmp_path)
+    scene.person("Fay", "northline")
+    open_month(scene)
+    compose_automatic(scene.ports)
+    both = ["Eva Brandt", "Liv Haugen"]
+    assert written(remind(scene.ports)) == [("held_back", name) for name in both]
+    assert "There is nothing new to tell." in notices(scene, MONTH)[0].text
+    scene.at(REVIEW_AT + timedelta(hours=2))
+    compose_automatic(scene.ports)
+    assert written(remind(scene.ports)) == []
+    scene.at(MONTH_DUE + timedelta(hours=2))
+    compose_automatic(scene.ports)
+    assert written(remind(scene.ports), MONTH) == [("not_sent", name) for name in both]
+
+
+def test_one_that_was_stopped_is_not_announced(month):
+    compose_automatic(month.ports)
+    stop(month.acting("eva"), MONTH, "a typo")
+    assert written(remind(month.ports)) == []
+
+
+def test_two_who_look_at_once_write_one(weekly):
+    """The second looks while the first reads its templates."""
+    inner = []
+
+    class Slow:
+        def template(self, name):
+            if not inner:
+                inner.append(written(remind(weekly.ports)))
+            return weekly.ports.workspace.template(name)
+
+    outer = written(remind(replace(weekly.ports, workspace=Slow())))
+    assert (len(inner[0]), outer) == (2, [])
+    assert len(notices(weekly, "ferry-weekly")) == 2
+
+
+# ── sending ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_they_lie_in_the_outbox_as_mail_among_ourselves(weekly, tmp_path: Path):
+    remind(weekly.ports)
+    assert send_notices(weekly.ports).counts == (("accepted", 2),)
+    assert send_notices(weekly.ports) == NoticesSent()
+    files = sorted((tmp_path / "mail" / "notices").glob("*.eml"))
+    mails = [message_from_bytes(path.read_bytes(), policy=policy.SMTP) for path in files]
+    by_name = {mail["To"].addresses[0].display_name: mail for mail in mails}
+    eva = by_name["Eva Brandt"]
+    sender = eva["From"].addresses[0]
+    assert (sender.display_name, sender.addr_spec) == ("Quay & Tide", "desk@quaytide.example")
+    assert eva["Reply-To"].addresses[0].addr_spec == "liv@quaytide.example"
+    assert by_name["Tom Reyes"]["Reply-To"].addresses[0].addr_spec == "eva@quaytide.example"
+    assert not [name for name in eva if name.lower().startswith("list-")]
+    assert eva["Feedback-ID"] is None
+    assert eva.get_body(("html",)) is not None
+    assert "notices" in (tmp_path / "mail" / "index.html").read_text()
+    assert "Eva Brandt" in (tmp_path / "mail" / "notices" / "index.html").read_text()
+
+
+def test_a_provider_gets_them_in_parts_too(weekly):
+    transport = ScriptedTransport()
+    remind(weekly.ports)
+    send_notices(replace(weekly.ports, transport=transport))
+    first = transport.sent[0]
+    assert (first.sender, first.recipient) == ("desk@quaytide.example", "eva@quaytide.example")
+    assert first.content is not None
+    assert first.content.sender_name == "Quay & Tide"
+    assert set(first.content.headers) == {"Reply-To", "Message-ID"}
+    assert first.content.html
+    assert first.content.text
+    assert first.content.subject
+
+
+def test_what_was_put_off_comes_again_on_the_schedule(weekly):
+    transport = ScriptedTransport(["deferred", "accepted"])
+    ports = replace(weekly.ports, transport=transport)
+    remind(ports)
+    done = send_notices(ports)
+    assert done.counts == (("accepted", 1), ("deferred", 1))
+    assert done.next_due_at == weekly.clock.now() + timedelta(minutes=5)
+    assert send_notices(ports).counts == ()
+    weekly.at(done.next_due_at)
+    assert send_notices(ports).counts == (("accepted", 1),)
+    assert len(transport.sent) == 3
+
+
+def test_a_relay_that_is_away_loses_nothing(weekly):
+    transport = ScriptedTransport(["accepted", Down("The relay is away.", "Wait.")])
+    ports = replace(weekly.ports, transport=transport)
+    remind(ports)
+    with pytest.raises(Down):
+        send_notices(ports)
+    assert [one.state for one in notices(weekly, "ferry-weekly")] == ["accepted", "planned"]
+    assert send_notices(ports).counts == (("accepted", 1),)
+    assert len(transport.sent) == 2
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize(
+    ("fate", "state", "sent"),
+    [("unknown", "unknown", 0), ("left", "accepted", 0), ("not_left", "accepted", 1)],
+)
+def test_what_a_dead_run_left_in_doubt(weekly, fate, state, sent):
+    remind(weekly.ports)
+    with pytest.raises(Killed):
+        send_notices(replace(weekly.ports, transport=ScriptedTransport([Killed()])))
+    assert {one.state for one in notices(weekly, "ferry-weekly")} == {"attempting"}
+    again = ScriptedTransport(fate=fate)
+    ports = replace(weekly.ports, transport=again)
+    assert send_notices(ports).counts == ()  # whoever holds them may live
+    weekly.at(weekly.clock.now() + timedelta(minutes=5))
+    send_notices(ports)
+    assert {one.state for one in notices(weekly, "ferry-weekly")} == {state}
+    assert len(again.sent) == 2 * sent
+    weekly.at(weekly.clock.now() + timedelta(days=2))
+    assert send_notices(ports).counts == ()
+
+
+def test_an_address_that_cannot_be_written_to_is_refused_and_the_others_go(weekly):
+    staff = tuple(
+        replace(one, address="no address") if one.key == "tom" else one
+        for one in weekly.ports.catalog.firm.staff
+    )
+    firm = replace(weekly.ports.catalog.firm, staff=staff)
+    ports = replace(weekly.ports, catalog=replace(weekly.ports.catalog, firm=firm))
+    remind(ports)
+    assert send_notices(ports).counts == (("accepted", 1), ("refused", 1))
+
+
+def test_it_stops_between_two_when_it_is_asked_to(weekly):
+    remind(weekly.ports)
+    assert send_notices(replace(weekly.ports, stopping=lambda: True)).counts == ()
+    assert send_notices(weekly.ports).counts == (("accepted", 2),)
