@@ -73,10 +73,10 @@ class Batches:
             raise unreachable(self.wire.url, error) from error
         answered = answer.json()
         batch_id = answered.get("batch_id") if isinstance(answered, dict) else None
-        if answer.status not in (200, 201) or not _ID.fullmatch(str(batch_id or "")):
+        if not isinstance(batch_id, str) or not _ID.fullmatch(batch_id) or answer.status >= 300:
             raise down(answer, self.wire.url)
         self._compare_clocks(answer)
-        return Batch(str(batch_id), leaving_at(self.now()))
+        return Batch(batch_id, leaving_at(self.now()))
 
     def is_in_time(self, batch: Batch, spare: timedelta = timedelta(0)) -> bool:
         """Whether a batch can surely be called back, now and as long as spare says."""

@@ -156,13 +156,18 @@ def _event(entry: Mapping[str, Any]) -> Event | None:
         delivery_public_id=delivery
         if isinstance(delivery, str) and _ID.fullmatch(delivery)
         else "",
-        what=one_line(word, MAX_WHAT_CHARS),
+        what=_what(word),
         at=_at(entry.get("timestamp")),
         heard=sense.heard,
         hard=sense.hard,
         leaves=sense.leaves,
         detail=_detail(entry),
     )
+
+
+@lru_cache(maxsize=64)  # there are a dozen
+def _what(word: str) -> str:
+    return one_line(word, MAX_WHAT_CHARS)
 
 
 def _sense(word: str, entry: Mapping[str, Any]) -> _Sense:

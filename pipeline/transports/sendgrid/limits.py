@@ -158,7 +158,8 @@ def _subject(one: Mapping[str, Any], body: Mapping[str, Any]) -> Found:
     if not isinstance(subject, str):
         yield "the subject is no text"
         return
-    for tag, words in one.get("substitutions", {}).items():
+    own_words = one.get("substitutions")
+    for tag, words in own_words.items() if isinstance(own_words, Mapping) else ():
         subject = subject.replace(tag, str(words))
     if not subject.strip() and not body.get("template_id"):
         yield "it has no subject"

@@ -15,6 +15,7 @@ def one_line(said: object, limit: int = MAX_CHARS) -> str:
     if not isinstance(said, str):
         return ""
     start = said[: limit * 4]  # a stranger may write a novel
-    plain = "".join(one if one.isprintable() else " " for one in start)
-    line = " ".join(mask(plain).split())
+    if not start.isprintable():
+        start = "".join(one if one.isprintable() else " " for one in start)
+    line = " ".join(mask(start).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
