@@ -80,22 +80,29 @@ def _connected(settings: SmtpSettings, ends_at: float) -> socket.socket:
     places = _places(settings)
     error: OSError = TimeoutError()
     for tried, (family, place) in enumerate(places):
-        connected = socket.socket(family, socket.SOCK_STREAM)
+        left = max(ends_at - time.monotonic(), 0.001)
         try:
-            left = max(ends_at - time.monotonic(), 0.001)
-            connected.settimeout(left / (len(places) - tried))
-            connected.connect(place)
-            # a command must not wait until the relay has acknowledged what was sent before it
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return connected
+            return _called(family, place, left / (len(places) - tried))
         except OSError as failure:
-            connected.close()
             error = failure
     if isinstance(error, TimeoutError):
         raise LineLost("did not take our call in time") from None
     if isinstance(error, ConnectionRefusedError):
         raise LineLost("refused the connection: nobody listens at this port") from None
     raise LineLost(f"cannot be reached ({error.strerror or 'no connection'})") from None
+
+
+def _called(family: int, place: tuple[Any, ...], within_s: float) -> socket.socket:
+    connected = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connected.settimeout(within_s)
+        connected.connect(place)
+        # a command must not wait until the relay has acknowledged what was sent before it
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        connected.close()
+        raise
+    return connected
 
 
 def _places(settings: SmtpSettings) -> list[tuple[int, tuple[Any, ...]]]:

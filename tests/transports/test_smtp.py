@@ -402,16 +402,30 @@ def test_a_relay_that_answers_before_it_is_asked_is_not_believed() -> None:
     assert len(relay.letters) == 1
 
 
-def test_a_relay_that_loses_letter_after_letter_is_left_alone() -> None:
-    with ScriptedRelay({".": DROP}) as relay:
+@pytest.mark.parametrize(
+    ("step", "outcome", "calls"), [(".", "unknown", MOST_LOST), ("MAIL", "deferred", 2 * MOST_LOST)]
+)
+def test_a_relay_that_loses_letter_after_letter_is_left_alone(
+    step: str, outcome: str, calls: int
+) -> None:
+    with ScriptedRelay({step: DROP}) as relay:
         transport = SmtpTransport(relay.settings(), pauses_s=(0, 0))
-        for _ in range(2):  # the next run asks again
+        for run in (1, 2):  # the next run asks again
             receipts: list[Receipt] = []
             with pytest.raises(Down, match=f"left {MOST_LOST} letters in a row") as caught:
                 receipts.extend(transport.send(envelope() for _ in range(99)))
-            assert outcomes(receipts) == ["unknown"] * MOST_LOST
+            assert outcomes(receipts) == [outcome] * MOST_LOST
             assert "the copies wait" in caught.value.hint
-    assert len(relay.letters) == relay.connections == 2 * MOST_LOST
+            assert relay.connections == run * calls
+
+
+@pytest.mark.parametrize(("step", "says"), [("MAIL", b"354 go\r\n"), ("DATA", b"250 ok\r\n")])
+def test_an_answer_that_does_not_fit_is_none(step: str, says: bytes) -> None:
+    with ScriptedRelay({step: [says, says]}) as relay:
+        first, second = sent(relay.settings(), envelope(), envelope())
+    assert (first.outcome, second.outcome) == ("deferred", "accepted")
+    assert first.detail == f"the relay answered {says.decode().strip()} to {step}"
+    assert len(relay.letters) == 1
 
 
 # ── postfix with its faults ──────────────────────────────────────────────────────────────

@@ -209,6 +209,15 @@ def test_a_relay_that_does_not_want_us(says: bytes) -> None:
         assert relay.connections == 1
 
 
+def test_a_look_at_the_relay_sends_nothing(authority: Authority, context: ssl.SSLContext) -> None:
+    with ScriptedRelay(context=context, offers=("AUTH PLAIN",)) as relay:
+        where = relay.settings(ca_file=authority.ca_file, **SIGNED)
+        assert "sealed by TLS" in SmtpTransport(where).probe()
+        assert relay.verbs() == ["EHLO", "STARTTLS", "EHLO", "AUTH", "QUIT"]
+        with pytest.raises(Down, match="cannot be trusted"):
+            SmtpTransport(replace(where, ca_file=None)).probe()
+
+
 # ── sign-in by password ──────────────────────────────────────────────────────────────────
 
 
