@@ -14,6 +14,7 @@ from pipeline.model.people import Contact
 from pipeline.model.sales import Touch, TouchKind
 from pipeline.ports import Mailbox, Ports, Tables
 from pipeline.rules.letters.kit import is_subject_of
+from pipeline.rules.news.address import without_tracking
 from pipeline.rules.people.address import normalise
 from pipeline.rules.people.by_hand import as_operation
 from pipeline.rules.people.copied_mail import CopiedMail, LeftOut, digest_of, read_mail
@@ -191,7 +192,8 @@ def _log(tables: Tables, copied: Copied, now: datetime) -> int:
 
 def _story(tables: Tables, mail: CopiedMail, now: datetime) -> Story | None:
     """The first story of our pools that the mail links to, or else whose subject it bears."""
-    for link in mail.links:
+    links = ((link, without_tracking(link)) for link in mail.links)
+    for link in dict.fromkeys(link for pair in links for link in pair):
         story = _linked(tables, link)
         if story is not None:
             return story

@@ -30,7 +30,7 @@ LONGEST_WORDS = 2_000  #: characters of one's own
 _YOUR_LINE = {"en": "[A line of your own]", "de": "[Eine eigene Zeile]"}
 _BODY = "font-family:Georgia,'Times New Roman',serif;font-size:16px;line-height:1.5;color:#1d1d1b"
 _BLOCK = "margin:0 0 14px"
-_LINK = re.compile(r'<a href="([^"]*)">(.*?)</a>', re.DOTALL)
+_LINK = re.compile(r'<a(?: href="([^"]*)")?>(.*?)</a>', re.DOTALL)
 _PASSED_ON = re.compile(r"^(?:fwd?|wg)\s{0,9}:\s{0,9}", re.IGNORECASE)
 #: So many letters and digits make a subject that nobody writes by chance.
 SHORTEST_SUBJECT = 8
@@ -195,7 +195,7 @@ def _paragraph(inner: str) -> str:
 
 def _without_tracking(link: re.Match[str]) -> str:
     """A link that leads nowhere, such as one to leave, stands as its words."""
-    url = without_tracking(unescape(link[1]))
+    url = without_tracking(unescape(link[1] or ""))
     return f'<a href="{escape(url)}">{link[2]}</a>' if url else link[2]
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pipeline.errors import BadInput
 from pipeline.rules.letters.mime import (
     LIST_HEADERS,
+    build_draft,
     build_message,
     list_headers,
     message_id,
@@ -268,3 +269,27 @@ def test_times_are_told_in_utc() -> None:
 def test_a_message_id_needs_a_domain(domain: str) -> None:
     with pytest.raises(BadInput):
         message_id("x", domain)
+
+
+def test_a_draft_is_made_by_the_same_rules_and_is_nobody_s_yet():
+    draft = {
+        "sender": ("Tom Reyes", "tom@quaytide.example"),
+        "recipient": ("Åsa", "asa@northline.example"),
+        "subject": "Über Fähren",
+        "html": "<p>.\nFrom here</p>",
+        "text": ".\nFrom here",
+    }
+    raw = build_draft(**draft, bcc="copies@quaytide.example", language="de")
+    head, _, body = raw.partition(b"\r\n\r\n")
+    names = [line.split(b":")[0] for line in head.split(b"\r\n") if not line.startswith(b" ")]
+    assert names == [
+        b"X-Unsent", b"From", b"To", b"Bcc", b"Subject", b"MIME-Version", b"Content-Language",
+        b"Content-Type",
+    ]  # fmt: skip
+    assert b"\n." not in body
+    assert b"\nFrom " not in body
+    assert b"Bcc" not in build_draft(**draft)
+    assert build_draft(**draft) == build_draft(**draft)
+    for wrong in ({"subject": "a\r\nBcc: x@y.example"}, {"bcc": "a@b.example\nX: y"}):
+        with pytest.raises(BadInput):
+            build_draft(**{**draft, **wrong})
