@@ -159,6 +159,7 @@ def attempts_between(
     following = (
         sa.select(sa.func.min(later.c.id))
         .where(later.c.delivery_id == began.c.delivery_id, later.c.id > began.c.id)
+        .correlate(began)
         .scalar_subquery()
     )
     given_back = sa.exists().where(

@@ -108,8 +108,8 @@ class Moving:
             if receipt is None:
                 break
             self._take(receipt)
-            if self._is_time():
-                # a batch is called back as a whole: until it is through, none of it is settled
+            # a batch is called back as a whole: until it is through, none of it is settled
+            if self._is_time() or (batch is None and len(self.receipts) >= GROUP):
                 self._write(settle=batch is None)
         self._end(begun)
         if batch is not None:
@@ -147,7 +147,7 @@ class Moving:
     def _is_time(self) -> bool:
         """Also when the clock was set back meanwhile."""
         waited = self.ports.clock.now() - (self.written_at or self.ports.clock.now())
-        return len(self.receipts) >= GROUP or not timedelta(0) <= waited < GROUP_FOR
+        return not timedelta(0) <= waited < GROUP_FOR
 
     def _write(self, *, settle: bool = True, give_back: str = "", release: str = "") -> None:
         """Settle what has come, and hold the rest longer, or let it go for these reasons."""
