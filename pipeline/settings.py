@@ -87,7 +87,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("ASTERISM_SMTP_CA_FILE", "", "PEM file of who signs the relay's certificate"),
     Setting("ASTERISM_SMTP_TIMEOUT", "30", "seconds to wait for each answer of the relay"),
-    Setting("ASTERISM_SENDGRID_KEY", "", "API key with the permission Mail Send"),
+    Setting(
+        "ASTERISM_SENDGRID_KEY", "", "API key with the permissions Mail Send and Scheduled Sends"
+    ),
     Setting(
         "ASTERISM_SENDGRID_URL",
         "https://api.sendgrid.com",

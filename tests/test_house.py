@@ -100,7 +100,17 @@ def test_every_setting_that_is_read_is_documented() -> None:
 
 @pytest.mark.parametrize(
     "heavy",
-    ["sqlalchemy", "aiohttp", "pydantic", "feedparser", "jinja2", "starlette", "lxml", "alembic"],
+    [
+        "sqlalchemy",
+        "aiohttp",
+        "pydantic",
+        "feedparser",
+        "jinja2",
+        "starlette",
+        "lxml",
+        "alembic",
+        "sendgrid",
+    ],
 )
 def test_help_waits_for_nothing_heavy(heavy: str) -> None:
     """`--help` stays quick because it imports none of the heavy libraries."""

@@ -140,7 +140,7 @@ def down(answer: Answer, url: str) -> Down:
             return Down(
                 f"SendGrid does not accept the key (401){because}.",
                 "The key in ASTERISM_SENDGRID_KEY is wrong or was revoked: make a new one at "
-                "SendGrid with the permission Mail Send, then run this again.",
+                "SendGrid with the permissions Mail Send and Scheduled Sends, then run this again.",
             )
         case 403:
             return Down(
