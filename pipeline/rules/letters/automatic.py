@@ -123,11 +123,11 @@ def compose(
     staying = place.fill(bare, room, asked=True)
     headlines = place.fill(map(as_headline, found.stories), room - len(staying), asked=True)
     raised = {snippet.story_id for snippet in copied}
-    chosen = {snippet.story_id for snippet in headlines}
+    stories = {story.id: story for story in found.stories}
     return Composition(
         lowered=tuple(lowered),
         copied=tuple(copied),
-        headlines=tuple(story for story in found.stories if story.id in chosen),
+        headlines=tuple(stories[snippet.story_id] for snippet in headlines),
         surplus=tuple(s for s in bare if s not in staying and s.story_id not in raised),
         head=_head(issue, newsletter, commented=bool(kept or copied)),
     )
