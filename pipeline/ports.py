@@ -774,6 +774,10 @@ class ReasonsTable(Protocol):
         kind."""
         ...
 
+    def relationships_of(self, account_key: str) -> Sequence[Mapping[str, Any]]:
+        """What an account has been to us, oldest first: relationship, since."""
+        ...
+
     def touches_of(self, contact_id: int) -> Sequence[Mapping[str, Any]]:
         """at, kind, staff_key, minutes, note."""
         ...
@@ -1104,6 +1108,10 @@ class PostingsTable(Protocol):
 
     def done(self, posting_id: int, now: datetime, detail: str) -> None:
         """It was understood, or it never will be, and why."""
+        ...
+
+    def forget(self, before: datetime) -> int:
+        """Empty the bodies of what was understood before this; how many."""
         ...
 
 

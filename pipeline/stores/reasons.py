@@ -219,6 +219,15 @@ class SqlReasons:
             .order_by(schema.issues.c.due_at, schema.issues.c.id)
         )
 
+    def relationships_of(self, account_key: str) -> Sequence[Row]:
+        history, accounts = schema.account_relationships, schema.accounts
+        return self._rows(
+            sa.select(history.c.relationship, history.c.since)
+            .join(accounts, accounts.c.id == history.c.account_id)
+            .where(accounts.c.key == account_key)
+            .order_by(history.c.id)
+        )
+
     def touches_of(self, contact_id: int) -> Sequence[Row]:
         touches = schema.touches
         return self._rows(

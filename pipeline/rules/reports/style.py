@@ -120,7 +120,7 @@ footer { margin-top: 52px; padding: 16px 0 56px; border-top: 3px double var(--de
   .lede { font-size: 12.5pt; } .sums dd { font-size: 20pt; }
   section { padding-top: 8mm; }
   .running, .small, .key, .names span, th, td, footer, .sums dt { font-size: 8.5pt; }
-  tbody th { font-size: 10pt; }
+  thead th { font-size: 8.5pt; } tbody th { font-size: 10pt; }
   .night { stroke: var(--line); }
   figure, .sums, .beats, tr { break-inside: avoid; }
   thead { display: table-header-group; }

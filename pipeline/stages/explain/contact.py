@@ -17,6 +17,7 @@ from pipeline.rules.letters.curator_notes import day_in_words
 from pipeline.stages.explain.parts import Part, Parts, joined, latest, whole
 
 #: Of each list, how many are shown in short.
+RELATIONSHIPS = 2
 BASES = 2
 ENDED = 2
 OPERATIONS = 5
@@ -36,6 +37,7 @@ def explain_contact(ports: Ports, ref: str) -> Part:
         contact = tables.people.find(ref)
         return joined([
             whole(*_who(contact, names)),
+            _relationships(tables, contact, names),
             _bases(tables, contact),
             _standing(tables, contact),
             _operations(tables, contact),
@@ -54,6 +56,19 @@ def _who(contact: Contact, names: Mapping[str, str]) -> Iterator[Step]:
         yield Step(contact.retired_at, "No longer at the account: gets no letters")
     if contact.invalid:
         yield Step(None, "The address cannot be used: gets no letters", contact.invalid)
+
+
+def _relationships(tables: Tables, contact: Contact, names: Mapping[str, str]) -> Part:
+    """How the account changed to us, if ever; it decides which edition its people read."""
+    rows = tables.reasons.relationships_of(contact.account_key)
+    if len(rows) < 2:
+        return joined([])
+    name = names.get(contact.account_key, contact.account_key)
+    parts = [
+        whole(Step(row["since"], f"{name} is a {row['relationship']} from the next issue on"))
+        for row in rows
+    ]
+    return latest(parts, RELATIONSHIPS, lambda rest: Step(None, f"{len(rest)} changes before"))
 
 
 def _bases(tables: Tables, contact: Contact) -> Part:
