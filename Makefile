@@ -6,8 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# How large: make kill KILL="--contacts 20000 --kills 100 --transport sendgrid"
+KILL ?= --contacts 3000 --kills 30
+
 .DEFAULT_GOAL := help
-.PHONY: help demo run months test check format golden reference lock wheel
+.PHONY: help demo run months kill test check format golden reference lock wheel
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +31,9 @@ run: $(READY) ## let this workspace run by itself, with its pages on http://127.
 
 months: $(READY) ## leave it running through six pretended months, and account for every beat
 	@$(BIN)/python -m tests.months
+
+kill: $(READY) ## kill senders in the middle of sending, thousands of letters, and count what arrived
+	@$(BIN)/python -m tests.kill $(KILL)
 
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile

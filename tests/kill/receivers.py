@@ -65,6 +65,10 @@ class Receiver(Protocol):
         """Letters that it took without a word: each may be in doubt without any kill."""
         ...
 
+    def troubles(self) -> int:
+        """How often anything went wrong, kills apart."""
+        ...
+
     def now(self) -> datetime:
         """The time that senders go by."""
         ...
@@ -122,6 +126,9 @@ class Folder(_Clock):
     def excused(self) -> int:
         return 0
 
+    def troubles(self) -> int:
+        return 0
+
     def close(self) -> None:
         """Nothing runs."""
 
@@ -169,13 +176,16 @@ class CountingRelay(_Clock):
         self._order(most=most)
 
     def misbehave(self, seed: int) -> None:
-        self._order(cut_after=0.01, cut_before=0.01, seed=seed)
+        self._order(cut_after=0.03, cut_before=0.03, seed=seed)
 
     def behave(self) -> None:
         self._order(cut_after=0, cut_before=0, most=sys.maxsize, pace_s=0)
 
     def excused(self) -> int:
-        return len(self._cuts.read_text().splitlines())
+        return self._cut_lines().count("after")
+
+    def troubles(self) -> int:
+        return len(self._cut_lines())
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -183,6 +193,9 @@ class CountingRelay(_Clock):
         self._process.stdin.close()
         self._process.wait(PATIENCE_S)
         self._process.stdout.close()
+
+    def _cut_lines(self) -> list[str]:
+        return self._cuts.read_text().split()
 
     def _order(self, **order: Any) -> None:
         assert self._process.stdin is not None
@@ -246,8 +259,10 @@ class SmtpSink(_Clock):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
+        program = self.program()
+        assert program is not None
         self._process = subprocess.Popen(
-            ["smtp-sink", "-4", "-u", "nobody", "-R", str(self._dump), "-d", "%M.",
+            [program, "-4", "-u", "nobody", "-R", str(self._dump), "-d", "%M.",
              f"127.0.0.1:{self._port}", "100"],
             start_new_session=True,
         )  # fmt: skip
@@ -256,9 +271,14 @@ class SmtpSink(_Clock):
         self._line = SlowLine(self._port, lambda: self.taken() < self._most)
 
     @staticmethod
+    def program() -> str | None:
+        """Postfix is at home where not every user looks."""
+        return shutil.which("smtp-sink") or shutil.which("smtp-sink", path="/usr/sbin")
+
+    @staticmethod
     def missing() -> str:
         """Why it cannot be had here; empty when it can."""
-        if shutil.which("smtp-sink") is None:
+        if SmtpSink.program() is None:
             return "no smtp-sink (postfix) on this machine"
         return "" if os.geteuid() == 0 else "smtp-sink writes what it took only for root"
 
@@ -294,6 +314,9 @@ class SmtpSink(_Clock):
         self._most = sys.maxsize
 
     def excused(self) -> int:
+        return 0
+
+    def troubles(self) -> int:
         return 0
 
     def close(self) -> None:
@@ -347,6 +370,9 @@ class SendGridReceiver:
 
     def excused(self) -> int:
         return 0
+
+    def troubles(self) -> int:
+        return sum(1 for _, _, fault, _ in self.fake.requests() if fault)
 
     def now(self) -> datetime:
         return self.fake.now().astimezone(UTC)

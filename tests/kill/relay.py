@@ -47,7 +47,13 @@ class Orders:
 
     def cuts_before(self) -> bool:
         with self.changed:
-            return self._random.random() < self._cut_before
+            return self._cuts_now(self._cut_before, b"before\n")
+
+    def _cuts_now(self, chance: float, word: bytes) -> bool:
+        cut = self._random.random() < chance
+        if cut:
+            os.write(self._cuts, word)
+        return cut
 
     def take(self, delivery: bytes, address: bytes) -> bool:
         """Take a letter when its turn comes; whether to answer."""
@@ -56,9 +62,7 @@ class Orders:
             self.changed.wait_for(lambda: self._taken < self._most)
             self._taken += 1
             os.write(self._file, delivery + b" " + address + b"\n")
-            cut = self._random.random() < self._cut_after
-            if cut:
-                os.write(self._cuts, delivery + b"\n")
+            cut = self._cuts_now(self._cut_after, b"after\n")
         threading.Event().wait(self._pace_s / 2)
         return not cut
 

@@ -83,14 +83,16 @@ def transport_of(way: Mapping[str, Any], clock: Clock) -> Transport:
     return _transport(settings, clock)
 
 
-def ports_at(url: str, way: Mapping[str, Any], start: datetime, kind: str = "honest") -> Ports:
+def ports_at(
+    store: SqlStore, way: Mapping[str, Any], start: datetime, kind: str = "honest"
+) -> Ports:
     """What a run needs; its clock runs on from there."""
     clock = RunningClock(start, 1)
     transport = transport_of(way, clock)
     if kind == "post-then-mark":
         transport = cast("Transport", PostThenMark(transport))
     return replace(
-        ports_of(SqlStore(url, SECRET)),
+        ports_of(store),
         clock=clock,
         transport=transport,
         tokens=TOKENS,
@@ -98,14 +100,14 @@ def ports_at(url: str, way: Mapping[str, Any], start: datetime, kind: str = "hon
 
 
 def run(url: str, way: Mapping[str, Any], start: datetime, chunk: int, kind: str) -> int:
-    ports = ports_at(url, way, start, kind)
+    store = SqlStore(url, SECRET)
     try:
-        deliver(ports, chunk=chunk, lease_s=LEASE_S)
+        deliver(ports_at(store, way, start, kind), chunk=chunk, lease_s=LEASE_S)
     except Down as down:
         sys.stderr.write(f"{down.message}\n")
         return DOWN
     finally:
-        ports.store.close()  # type: ignore[attr-defined]
+        store.close()
     return 0
 
 
