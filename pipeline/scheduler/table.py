@@ -34,7 +34,7 @@ def jobs(ports: Ports) -> Sequence[Work]:
     """
     mailbox = [Work(Job("mailbox", 5 * _MINUTE, _SHORT), _mailbox)] if ports.mailbox else []
     return (
-        Work(Job("events", _MINUTE, _SHORT), _events),
+        Work(Job("events", _MINUTE, _SHORT), _events, _postings_wait),
         *mailbox,
         Work(Job("deliver", _MINUTE, _LONG), _deliver, _copies_due),
         Work(Job("gather", 10 * _MINUTE, _LONG), _gather, _sources_due),
@@ -42,7 +42,7 @@ def jobs(ports: Ports) -> Sequence[Work]:
         Work(Job("open", 5 * _MINUTE, _SHORT), _open),
         Work(Job("automatic", 5 * _MINUTE, _SHORT), _automatic),
         Work(Job("remind", 5 * _MINUTE, _SHORT), _remind),
-        Work(Job("notices", _MINUTE, _SHORT), _notices),
+        Work(Job("notices", _MINUTE, _SHORT), _notices, _notices_due),
         Work(Job("tidy", timedelta(days=1), _SHORT), _tidy),
     )
 
@@ -111,6 +111,15 @@ def _tidy(ports: Ports) -> str:
 
 
 # ── a short look ─────────────────────────────────────────────────────────────────────────
+
+
+def _postings_wait(ports: Ports, tables: Tables, now: datetime) -> datetime | None:
+    waits = ports.events is not None and tables.postings.waiting(ports.events.provider)
+    return now if waits else None
+
+
+def _notices_due(ports: Ports, tables: Tables, now: datetime) -> datetime | None:
+    return tables.notices.next_due(now)
 
 
 def _copies_due(ports: Ports, tables: Tables, now: datetime) -> datetime | None:

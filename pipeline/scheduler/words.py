@@ -95,6 +95,7 @@ def tidied(done: Tidied) -> str:
     """`12 lines of sources, 40 of jobs forgotten; 1 left-over file swept`."""
     forgotten = [_count(done.fetches, "line") + " of sources"] if done.fetches else []
     forgotten += [_count(done.runs, "line") + " of jobs"] if done.runs else []
+    forgotten += [_count(done.postings, "posting")] if done.postings else []
     return _joined(
         f"{', '.join(forgotten)} forgotten" if forgotten else "",
         f"{_count(done.files, 'left-over file')} swept" if done.files else "",
@@ -102,11 +103,26 @@ def tidied(done: Tidied) -> str:
 
 
 def taken_in(done: TakenIn) -> str:
-    return ""
+    """`2 postings: 40 events, 38 copies moved, 1 gets no letters any more; 1 was broken`."""
+    if not done.postings:
+        return ""
+    parts = [_count(done.events, "event"), f"{_count(done.moved, 'copy', 'copies')} moved"]
+    parts += [f"{done.ended} get no letters any more"] if done.ended else []
+    return _joined(
+        f"{_count(done.postings, 'posting')}: {', '.join(parts)}",
+        f"{done.broken} broken" if done.broken else "",
+    )
 
 
 def mailbox(done: MailboxRead) -> str:
-    return ""
+    """`3 new mails: 2 logged; left out: 1 not ours`."""
+    if not done.new:
+        return ""
+    left_out = _counts(tuple((why, number) for why, number in done.left_out.items()))
+    return _joined(
+        f"{_count(done.new, 'new mail')}: {done.logged} logged",
+        f"left out: {left_out}" if left_out else "",
+    )
 
 
 def _joined(*parts: str) -> str:

@@ -9,6 +9,8 @@ from pipeline.ports import Ports
 
 #: How long it is remembered how sources and jobs fared.
 HISTORY = timedelta(days=90)
+#: How long a provider's own words are kept once they are understood: addresses stand in them.
+POSTINGS = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class Tidied:
 
     fetches: int = 0  #: lines of the sources' history
     runs: int = 0  #: lines of the jobs' history
+    postings: int = 0  #: bodies of postings that were understood; what they told stays
     files: int = 0  #: temporary files of writers that died
 
 
@@ -25,10 +28,12 @@ def tidy(ports: Ports) -> Tidied:
 
     Raises: Down
     """
-    before = ports.clock.now() - HISTORY
+    now = ports.clock.now()
+    before = now - HISTORY
     with ports.store.write() as tables:
         fetches = tables.news.trim_history(before)
         runs = tables.jobs.trim_runs(before)
+        postings = tables.postings.forget(now - POSTINGS)
     files = ports.workspace.sweep()
     ports.store.optimize()
-    return Tidied(fetches, runs, files)
+    return Tidied(fetches, runs, postings, files)

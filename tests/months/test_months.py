@@ -24,7 +24,7 @@ from tests.months.world import BEGIN, END, Papers, make_workspace
 
 QUARTER = timedelta(minutes=15)
 #: When nothing is near the machine is looked at so often; in truth it would tick on.
-FAR = timedelta(hours=16)
+FAR = timedelta(hours=20)
 NEAR = QUARTER
 
 

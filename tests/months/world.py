@@ -21,8 +21,8 @@ ADDRESSES = {
     "coast-wire": "https://coastwire.example",
     "harbour-news": "https://harbournews.example",
 }
-BEGIN = datetime(2026, 10, 15, 9, 0, tzinfo=UTC)  # a Thursday, before the clocks go back
-END = datetime(2027, 4, 15, 9, 0, tzinfo=UTC)  # after they went forward
+BEGIN = datetime(2026, 10, 21, 9, 0, tzinfo=UTC)  # before the clocks go back
+END = datetime(2027, 4, 3, 9, 0, tzinfo=UTC)  # after they went forward
 
 PEOPLE = """Email;First name;Last name;Company;Basis;Basis source;Basis date
 ada@northline.example;Ada;Moen;Northline;consent;the Ferry Days in Stavanger;2026-09-02

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from pipeline.errors import Conflict
 from pipeline.model.running import JobRun
@@ -66,6 +67,29 @@ def test_old_history_goes_and_the_rest_stays(ports: Ports, store: SqlStore) -> N
         assert len(tables.jobs.runs()) == 2
         assert set(tables.jobs.states()) == {"gather"}
     assert tidy(ports) == Tidied(), "again finds nothing"
+
+
+def test_a_posting_loses_its_body_a_month_after_it_was_understood(
+    ports: Ports, store: SqlStore
+) -> None:
+    with store.write() as tables:
+        ids = [
+            tables.postings.add("sendgrid", f"digest{days}", b"[anna@firm.example]",
+                                NOW - timedelta(days=days))
+            for days in (31, 40, 29)
+        ]  # fmt: skip
+        for posting_id, days in zip(ids[::2], (31, 29), strict=True):
+            assert posting_id is not None
+            tables.postings.done(posting_id, NOW - timedelta(days=days), "1 event")
+    assert tidy(ports) == Tidied(postings=1)
+    with raw(store) as connection:
+        bodies = connection.execute(
+            sa.select(schema.postings.c.digest, schema.postings.c.body)
+        ).all()
+    assert {digest: bytes(body) for digest, body in bodies} == {
+        "digest31": b"", "digest40": b"[anna@firm.example]", "digest29": b"[anna@firm.example]",
+    }  # fmt: skip
+    assert tidy(ports) == Tidied()
 
 
 def test_what_killed_writers_left_is_swept(ports: Ports, tmp_path: Path) -> None:
