@@ -35,7 +35,7 @@ from pipeline.rules.letters.rhythm import late_decision
 from pipeline.stages.compose.approving import Approved, be_unchanged, freeze
 from pipeline.stages.compose.planning import check, make_plan, render_all
 from pipeline.stages.compose.reading import (
-    WENT_OUT,
+    is_over,
     newsletter_of,
     period_start,
     reach,
@@ -108,7 +108,7 @@ def _one(ports: Ports, issue: Issue) -> Approved | HeldBack | None:
     try:
         if late_decision(newsletter.rhythm, _beat(issue), until) == "missed":
             reason = issue.reason or _too_late(newsletter)
-            return _hold_back(ports, issue, reason, over=now > issue.deadline_at)
+            return _hold_back(ports, issue, reason, over=now >= issue.due_at)
         composed = _compose(ports, issue)
         try:
             ready = _freeze(ports, composed, until)
@@ -182,7 +182,7 @@ def _commented(
 ) -> Iterator[Snippet]:
     """What issues that went out since then said with a take of ours, the best first.
 
-    Of a recap only the issues that it sums up.
+    Of a recap only the issues that it sums up. What was stopped half-way is not said again.
     """
     scores = {one.story.id: one.score.total for one in pool}
     parts = (
@@ -191,7 +191,7 @@ def _commented(
         else [other.key for other in constellation.newsletters if other.key != newsletter.key]
     )
     issues = [issue for key in parts for issue in tables.letters.issues(key)
-              if issue.state in WENT_OUT and issue.due_at >= since]  # fmt: skip
+              if issue.due_at >= since and _went_out(tables, issue)]  # fmt: skip
     issues.sort(key=lambda issue: issue.due_at, reverse=True)
     written = [s for issue in issues for s in tables.snippets.of_issue(issue.id)
                if s.section == "main" and s.take.strip()]  # fmt: skip
@@ -199,6 +199,10 @@ def _commented(
     for snippet in written:
         if not _is_dropped(tables, constellation, snippet):
             yield snippet
+
+
+def _went_out(tables: Tables, issue: Issue) -> bool:
+    return issue.state in ("sending", "sent") or is_over(tables, issue)
 
 
 def _is_dropped(tables: Tables, constellation: Constellation, snippet: Snippet) -> bool:

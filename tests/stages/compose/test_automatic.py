@@ -7,9 +7,11 @@ from datetime import timedelta
 from email import message_from_bytes, policy
 
 import pytest
+import sqlalchemy as sa
 
 from pipeline.errors import Conflict
 from pipeline.rules.letters.automatic import AUTOMATIC
+from pipeline.rules.letters.ledger import STOPPED
 from pipeline.stages.compose import (
     approve,
     compose_automatic,
@@ -21,6 +23,7 @@ from pipeline.stages.compose import (
 )
 from pipeline.stages.curate import keep, remove
 from pipeline.stages.deliver import deliver
+from pipeline.stores import schema
 from tests.builders import DUE, NOW
 from tests.compose_automatic import (
     MONTH,
@@ -256,8 +259,11 @@ def test_while_a_hand_can_still_approve_it_is_only_held_back(store, tmp_path):
     assert not held.over
     assert scene.issue(MONTH).state in ("draft", "in_review")
     scene.at(MONTH_DUE - timedelta(hours=1))
+    assert compose_automatic(scene.ports).held_back == (held,)
+    scene.at(MONTH_DUE)
     (held,) = compose_automatic(scene.ports).held_back
     assert held.over
+    assert scene.issue(MONTH).state == "missed"
 
 
 @pytest.mark.parametrize("fallback", ["skip", "headlines"])
@@ -344,6 +350,23 @@ def test_words_of_an_issue_that_nobody_approved_are_not_copied(store, tmp_path):
     open_month(scene)
     compose_automatic(scene.ports)
     assert not [s for s in scene.snippets(MONTH) if s.take]
+
+
+def test_words_of_an_issue_that_was_stopped_half_way_are_not_said_again(scene):
+    """A relay took one copy, then somebody saw the mistake."""
+    open_month(scene)
+    weekly = scene.issue("ferry-weekly/1")
+    with scene.store.write() as tables:
+        (copy, *_) = tables.deliveries.of_issue(weekly.id)
+        connection = tables.letters._connection
+        connection.execute(
+            sa.update(schema.deliveries)
+            .where(schema.deliveries.c.id == copy.id)
+            .values(state="withheld", reason=STOPPED)
+        )
+        tables.letters.set_state(weekly.id, "partly_sent", reason="stopped by liv")
+    compose_automatic(scene.ports)
+    assert scene.snippets(MONTH) == ()
 
 
 # ── hands ────────────────────────────────────────────────────────────────────────────────
