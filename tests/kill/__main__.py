@@ -14,7 +14,7 @@ from tests.kill.receivers import RECEIVERS, SmtpSink
 
 COLUMNS = (
     "transport", "database", "contacts", "kills", "inside", "held", "doubles", "lost",
-    "troubles", "unknown", "arrived", "resolved", "seconds",
+    "troubles", "unknown", "arrived", "heard", "resolved", "seconds",
 )  # fmt: skip
 
 
@@ -45,8 +45,8 @@ def row(name: str, outcome: Outcome) -> list[str]:
     return [
         plan.transport, name, str(plan.contacts), str(outcome.inside + outcome.outside),
         str(outcome.inside), str(outcome.held), str(outcome.doubles), str(outcome.lost),
-        str(outcome.troubles), str(outcome.unknown), str(outcome.arrived), str(outcome.resolved),
-        f"{outcome.seconds:.0f}",
+        str(outcome.troubles), str(outcome.unknown), str(outcome.arrived),
+        str(outcome.heard), str(outcome.resolved), f"{outcome.seconds:.0f}",
     ]  # fmt: skip
 
 

@@ -18,13 +18,18 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.parser import BytesHeaderParser
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipeline.ports import Ports
+from pipeline.stages.listen import take_in
+from pipeline.transports.sendgrid.events import SendGridEvents
 from tests.builders import NOW
 from tests.fake_sendgrid import KEY, FakeSendGrid, Fault
+from tests.fake_sendgrid.events import messy
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120
@@ -69,6 +74,10 @@ class Receiver(Protocol):
         """How often anything went wrong, kills apart."""
         ...
 
+    def tell(self, ports: Ports) -> int:
+        """It tells us what it moved, where it can; of how many copies we know more then."""
+        ...
+
     def now(self) -> datetime:
         """The time that senders go by."""
         ...
@@ -89,6 +98,10 @@ class _Clock:
 
     def advance(self, by: timedelta) -> None:
         self._at += by
+
+    def tell(self, ports: Ports) -> int:
+        """Nobody tells us anything."""
+        return 0
 
 
 class Folder(_Clock):
@@ -373,6 +386,17 @@ class SendGridReceiver:
 
     def troubles(self) -> int:
         return sum(1 for _, _, fault, _ in self.fake.requests() if fault)
+
+    def tell(self, ports: Ports) -> int:
+        """Its events: each twice, in no order, posted in parts."""
+        heard = replace(ports, events=SendGridEvents(self.fake.public_key))
+        events = messy(self.fake.events("processed"))
+        taken = [
+            take_in(heard, one.body, {name.lower(): value for name, value in one.headers.items()})
+            for one in self.fake.postings(events, most=500)
+        ]
+        assert not any(one.refused for one in taken)
+        return sum(one.moved for one in taken)
 
     def now(self) -> datetime:
         return self.fake.now().astimezone(UTC)

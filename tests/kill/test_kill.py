@@ -44,7 +44,7 @@ def test_killed_before_a_real_server(sqlite_url: str, tmp_path: Path) -> None:
 GOOD = Outcome(
     plan=Plan("file", 60, 1, seed=1),
     inside=1, outside=0, held=1, doubles=0, lost=0, unknown=0, listed=0, excused=0, troubles=0,
-    arrived=0, resolved=0, missing=0, issue="sent", seconds=1.0,
+    arrived=0, heard=0, resolved=0, missing=0, issue="sent", seconds=1.0,
 )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def test_each_sum_that_does_not_come_out_is_told() -> None:
     assert replace(line, unknown=2, listed=1, resolved=0).faults() == [
         "2 unknown, 1 listed",
         "2 unknown of 1 lines cut",
-        "0 resolved, not 2",
+        "0 heard of, 0 resolved, 2 unknown",
     ]
 
 
