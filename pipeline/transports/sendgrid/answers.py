@@ -68,7 +68,8 @@ def meaning(answer: Answer, url: str, now: datetime, *, sandbox: bool = False) -
     """
     match answer.status:
         case 202:
-            return Taken(f"X-Message-Id {one_line(answer.headers.get('x-message-id', ''), 100)}")
+            named = one_line(answer.headers.get("x-message-id", ""), 100)
+            return Taken(f"X-Message-Id {named}" if named else "")
         case 200 if sandbox:
             return Taken("checked in the sandbox; nothing left")
         case 400 | 422:

@@ -78,6 +78,19 @@ class Batches:
         self._compare_clocks(answer)
         return Batch(batch_id, leaving_at(self.now()))
 
+    def probe(self) -> None:
+        """Go as far as asking what became of an empty batch.
+
+        Raises: Down, also when the key may send and may not call back
+        """
+        batch = self.open()
+        try:
+            answer = self.wire.ask("GET", _address(batch))
+        except (Unasked, Unanswered) as error:
+            raise unreachable(self.wire.url, error) from error
+        if answer.status in (401, 403):
+            raise down(answer, self.wire.url)
+
     def is_in_time(self, batch: Batch, spare: timedelta = timedelta(0)) -> bool:
         """Whether a batch can surely be called back, now and as long as spare says."""
         return self.now() + spare <= batch.send_at - SURE
@@ -123,7 +136,7 @@ class Batches:
         answer = self.wire.ask("POST", SCHEDULED, payload)
         if answer.status not in (400, 409):
             return answer
-        listed = self.wire.ask("GET", f"{SCHEDULED}/{quote(batch.provider_id, safe='')}")
+        listed = self.wire.ask("GET", _address(batch))
         return listed if listed.status == 200 and _is_cancelled(listed, batch) else answer
 
     def _was_in_time(self, batch: Batch, answer: Answer) -> bool:
@@ -142,6 +155,10 @@ class Batches:
                 f"This machine’s clock and SendGrid’s are {minutes} minutes apart.",
                 "Let this machine keep time by the network (NTP), then run this again.",
             )
+
+
+def _address(batch: Batch) -> str:
+    return f"{SCHEDULED}/{quote(batch.provider_id, safe='')}"
 
 
 def _is_cancelled(answer: Answer, batch: Batch) -> bool:

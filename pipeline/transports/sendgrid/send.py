@@ -103,12 +103,13 @@ class SendGridTransport:
         return dict.fromkeys(delivery_public_ids, fate)
 
     def probe(self) -> str:
-        """Open a batch and leave it empty.
+        """Open a batch, leave it empty, and see that it could be called back.
 
         Raises: Down
         """
-        self.open_batch()
-        return f"SendGrid answers at {self._wire.url} and takes our key."
+        self._batches.probe()
+        where = "its sandbox: nothing leaves" if self._sandbox else "it sends"
+        return f"SendGrid answers at {self._wire.url} and takes our key; {where}."
 
     def finish(self) -> None:
         """Hang up."""

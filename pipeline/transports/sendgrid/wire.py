@@ -10,17 +10,16 @@ from __future__ import annotations
 import io
 import json
 import re
-import select
+import selectors
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from http.client import HTTPException, HTTPResponse
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from pipeline.errors import BadInput
 
@@ -29,6 +28,10 @@ CONNECT_S = 10.0
 REST_S = 20.0
 MAX_ANSWER_BYTES = 1_000_000
 _CHUNK_BYTES = 65_536
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<path>(?:/[A-Za-z0-9._~-]*)*)"
+)
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 
@@ -60,23 +63,31 @@ class Wire:
     """Asks one host, one question after the other."""
 
     def __init__(self, url: str, key: str, timeout_s: float) -> None:
-        """Raises: BadInput when the key cannot stand in a header"""
+        """Raises: BadInput when the key or the address cannot stand in a request"""
         if not _KEY.fullmatch(key):
             raise BadInput(
                 "ASTERISM_SENDGRID_KEY holds a space or a character that no key holds.",
                 "Copy it once more from SendGrid; it begins with SG.",
             )
-        parts = urlsplit(url)
+        found = _URL.fullmatch(url)
+        if found is None or int(found["port"] or 0) > 65_535:
+            raise BadInput(
+                "ASTERISM_SENDGRID_URL is no address of an API.",
+                "It is https://api.sendgrid.com, or https://api.eu.sendgrid.com in the EU.",
+            )
         self.url = url
-        self._secure = parts.scheme == "https"
-        self._host = parts.hostname or ""
-        self._port = parts.port or (443 if self._secure else 80)
-        self._path = parts.path.rstrip("/")
+        self._secure = found["scheme"] == "https"
+        self._host = found["host"].strip("[]")
+        self._port = int(found["port"] or (443 if self._secure else 80))
+        self._path = found["path"].rstrip("/")
         self._timeout_s = timeout_s
+        at = f":{found['port']}" if found["port"] else ""
         self._head = (
-            f"Host: {parts.netloc}\r\nAuthorization: Bearer {key}\r\nUser-Agent: Asterism\r\n"
+            f"Host: {found['host']}{at}\r\nAuthorization: Bearer {key}\r\nUser-Agent: Asterism\r\n"
             "Accept: application/json\r\nContent-Type: application/json\r\n"
         )
+        self._trusted: ssl.SSLContext | None = None
+        self._lock = threading.Lock()  # answers must not cross
         self._socket: socket.socket | None = None
         self._rested_at = 0.0
 
@@ -86,15 +97,10 @@ class Wire:
         Units:  the timeout is for all of the sending, and once more for all of the answer
         Raises: Unasked, Unanswered
         """
-        deadline = time.monotonic() + self._timeout_s
-        line = self._connected(deadline)
         head = f"{method} {self._path}{path} HTTP/1.1\r\n{self._head}"
         whole = f"{head}Content-Length: {len(payload)}\r\n\r\n".encode("ascii") + payload
-        try:
-            _send(line, whole, deadline)
-        except OSError as error:
-            return self._early_answer(line, method, error)
-        return self._answer(line, method, time.monotonic() + self._timeout_s)
+        with self._lock:
+            return self._ask(method, whole)
 
     def close(self) -> None:
         """Hang up; the next question calls anew."""
@@ -102,6 +108,15 @@ class Wire:
             with suppress(OSError):
                 self._socket.close()
         self._socket = None
+
+    def _ask(self, method: str, whole: bytes) -> Answer:
+        deadline = time.monotonic() + self._timeout_s
+        line = self._connected(deadline)
+        try:
+            _send(line, whole, deadline)
+        except OSError as error:
+            return self._early_answer(line, method, error)
+        return self._answer(line, method, time.monotonic() + self._timeout_s)
 
     def _connected(self, deadline: float) -> socket.socket:
         if self._socket is not None and not self._is_fresh(self._socket):
@@ -117,7 +132,9 @@ class Wire:
         """Whether it still stands: what can be read now is its end, or no answer to anything."""
         if time.monotonic() - self._rested_at > REST_S:
             return False
-        return not select.select([line], [], [], 0)[0]
+        with selectors.DefaultSelector() as looking:
+            looking.register(line, selectors.EVENT_READ)
+            return not looking.select(0)
 
     def _connect(self, deadline: float) -> socket.socket:
         line = socket.create_connection((self._host, self._port), min(CONNECT_S, _left(deadline)))
@@ -126,7 +143,9 @@ class Wire:
             return line
         try:
             line.settimeout(min(CONNECT_S, _left(deadline)))
-            return _trusted().wrap_socket(line, server_hostname=self._host)
+            if self._trusted is None:  # reading all certificates of the system takes a while
+                self._trusted = ssl.create_default_context()
+            return self._trusted.wrap_socket(line, server_hostname=self._host)
         except BaseException:
             line.close()
             raise
@@ -179,11 +198,6 @@ class _Paced(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         self._line.settimeout(_left(self._deadline))
         return self._line.recv_into(buffer)
-
-
-@cache  # reading all certificates of the system takes a while
-def _trusted() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 def _send(line: socket.socket, whole: bytes, deadline: float) -> None:

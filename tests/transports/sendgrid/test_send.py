@@ -162,8 +162,19 @@ def test_nobody_there_is_told_so() -> None:
 
 def test_a_probe_moves_nothing() -> None:
     with desk(Script()) as at:
-        assert "takes our key" in at.transport.probe()
-        assert at.server.paths() == [f"POST {BATCHES}"]
+        assert at.transport.probe().endswith("takes our key; it sends.")
+        assert at.server.paths() == [f"POST {BATCHES}", f"GET {CANCEL}/b1"]
+    with desk(Script(look=(Reply(404),)), sandbox=True) as at:
+        assert "nothing leaves" in at.transport.probe()
+
+
+def test_a_probe_finds_a_key_that_may_not_call_back() -> None:
+    with desk(Script(look=(told(403, ("", "access forbidden")),))) as at:
+        with pytest.raises(Down) as caught:
+            at.transport.probe()
+        assert "Scheduled Sends" in caught.value.hint
+    with desk(Script(look=(DROP,))) as at, pytest.raises(Down, match="cannot be reached"):
+        at.transport.probe()
 
 
 def test_a_clock_that_is_wrong_opens_no_batch() -> None:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pipeline.errors import BadInput
 from pipeline.transports.sendgrid.wire import MAX_ANSWER_BYTES, Answer, Unanswered, Unasked, Wire
-from tests.transports.sendgrid.scripted import DROP, HANG, KEY, Reply, serving, told
+from tests.transports.sendgrid.scripted import DROP, HANG, KEY, Asked, Reply, serving, told
 
 Talk = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
@@ -120,6 +120,40 @@ def test_an_answer_that_ends_the_connection_is_heeded() -> None:
         wire.ask("GET", "/")
         wire.ask("GET", "/")
         assert server.connections == 2
+
+
+def test_an_answer_in_pieces_keeps_the_connection() -> None:
+    def pieces(line: socket.socket) -> None:
+        for _ in range(2):
+            hear(line)
+            head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            line.sendall(head + b"3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n")
+
+    with talking(pieces) as url, wired(url) as wire:
+        assert wire.ask("GET", "/").json() == [1, 2]
+        kept = wire._socket
+        assert kept is not None
+        assert wire.ask("GET", "/").json() == [1, 2]
+        assert wire._socket is kept
+
+
+def test_two_who_ask_at_once_get_each_their_own_answer() -> None:
+    def echo(asked: Asked) -> Reply:
+        return Reply(200, asked.raw)
+
+    heard: dict[int, object] = {}
+    with serving(echo) as server, wired(server.url) as wire:
+
+        def ask(number: int) -> None:
+            heard[number] = wire.ask("POST", "/", str(number).encode()).json()
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert heard == {number: number for number in range(20)}
+        assert server.connections == 1
 
 
 def test_redirects_are_answers_and_nobody_follows_them() -> None:
@@ -229,6 +263,24 @@ def test_a_key_that_would_forge_a_header_is_refused(key: str) -> None:
     assert not key.strip() or key not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["", "api.sendgrid.com", "ftp://a.example", "https://u:p@a.example", "https://a.example/?x",
+     "https://a.example/a b", "https://a.example\r\nX: y", "https://fähre.example",
+     "https://a.example:port", "https://a.example:99999"],
+)  # fmt: skip
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(BadInput, match="ASTERISM_SENDGRID_URL"):
+        Wire(url, KEY, 5)
+
+
+def test_the_api_may_stand_under_a_path() -> None:
+    with serving(lambda _: Reply(200)) as server, wired(f"{server.url}/proxy/") as wire:
+        wire.ask("POST", "/v3/mail/send")
+        assert server.paths() == ["POST /proxy/v3/mail/send"]
+        assert server.asked[0].headers["host"] == server.url.removeprefix("http://")
+
+
 def test_the_key_stands_in_no_log_and_no_failure(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -280,16 +332,33 @@ def certificate(tmp_path: Path) -> Path:
     return path
 
 
-def test_who_cannot_prove_who_they_are_gets_no_key(certificate: Path) -> None:
-    heard = []
+def safely(certificate: Path, heard: list[bytes]) -> Talk:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 
     def talk(line: socket.socket) -> None:
         with context.wrap_socket(line, server_side=True) as safe:
-            heard.append(safe.recv(1000))
+            while True:
+                heard.append(hear(safe))
+                safe.sendall(OK)
 
+    return talk
+
+
+def test_who_cannot_prove_who_they_are_gets_no_key(certificate: Path) -> None:
+    heard: list[bytes] = []
     refused = pytest.raises(Unasked, match="certificate is not to be trusted")
-    with talking(talk) as url, wired(url.replace("http:", "https:")) as wire, refused:
+    with talking(safely(certificate, heard)) as url, wired(f"https{url[4:]}") as wire, refused:
         wire.ask("POST", "/")
     assert heard == []
+
+
+def test_whom_the_system_trusts_is_asked(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    heard: list[bytes] = []
+    with talking(safely(certificate, heard)) as url, wired(f"https{url[4:]}") as wire:
+        for number in range(3):
+            assert wire.ask("POST", "/", f'{{"n": {number}}}'.encode()).status == 202
+    assert heard == [b'{"n": 0}', b'{"n": 1}', b'{"n": 2}']
