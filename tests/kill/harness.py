@@ -238,7 +238,7 @@ class Harness:
             for slot in self.slots:
                 slot.begin(self.receiver)
             for slot in self.slots:
-                assert slot.has_ended(PATIENCE_S), "a run does not end"
+                assert slot.has_ended(PATIENCE_S + self.plan.contacts), "a run does not end"
                 assert slot.ends[-1] in (0, DOWN), f"a run failed: {slot.ends[-1]}"
             if not self._left():
                 return
