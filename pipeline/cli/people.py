@@ -236,10 +236,10 @@ def touch(
 @json_option
 @pass_session
 def undo(session: Session, who: str, json_out: bool) -> None:
-    """Take back what you did last with a contact; again, the one before.
+    """Take back what you did last with a contact.
 
-    A touch, a pause, a hold, a release; with anybody when no WHO is named. Who was
-    suppressed stays so.
+    Again, the one before. A touch, a pause, a hold, a release; with anybody when no WHO is
+    named. Who was suppressed stays so.
     """
     from pipeline.rules.deeds import in_words
     from pipeline.stages.people import undo as call

@@ -123,11 +123,12 @@ def _told(record: ImportRecord) -> str:
 @json_option
 @pass_session
 def undo_import(session: Session, which: str, dry_run: bool, yes: bool, json_out: bool) -> None:
-    """Take back all that one people file did; the latest when none is named.
+    """Take back all that one people file did.
 
-    Contacts that it brought in are removed, or retired where they have had a letter or
-    anything else since. What it changed goes back where nobody changed it after that, and its
-    evidence is withdrawn. Opt-outs that it brought stay. Says first what it would do, and asks.
+    The latest when none is named. Contacts that it brought in are removed, or retired where
+    they have had a letter or anything else since. What it changed goes back where nobody
+    changed it after that, and its evidence is withdrawn. Opt-outs that it brought stay. Says
+    first what it would do, and asks.
     """
     from pipeline.stages.people import undo_import as call
 

@@ -75,9 +75,10 @@ def lift(session: Session, who: str, scope: str, evidence: str, json_out: bool) 
 )
 @pass_session
 def export(session: Session, who: str, output: Path | None) -> None:
-    """Write everything that is known of one person, to give to them.
+    """Write everything that is known of one person.
 
-    One JSON document with a title and a sentence for each part; nobody else stands in it.
+    To give to them: one JSON document with a title and a sentence for each part; nobody else
+    stands in it.
     """
     from pipeline.stages.people import export_person
 
@@ -98,11 +99,12 @@ def export(session: Session, who: str, output: Path | None) -> None:
 @json_option
 @pass_session
 def erase(session: Session, who: str, reason: str, yes: bool, json_out: bool) -> None:
-    """Forget one person, in the database and in output/; there is no way back.
+    """Forget one person; there is no way back.
 
-    Names, address, notes, evidence and their letters go. A row without a name stays for the
-    totals, and a code of the address stays blocked, so that no file brings them in again.
-    Backups and files that you wrote (curated/, people files) still hold them: see to those.
+    In the database and in output/: names, address, notes, evidence and their letters go. A row
+    without a name stays for the totals, and a code of the address stays blocked, so that no
+    file brings them in again. Backups and files that you wrote (curated/, people files) still
+    hold them: see to those. News that tells of somebody in public stays.
     """
     from pipeline.stages.people import erase as call
 

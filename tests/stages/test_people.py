@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.model.catalog import Account
-from pipeline.model.people import EVERYWHERE, ImportTally, Stand, Standing
+from pipeline.model.people import EVERYWHERE, ImportTally, Stand, Standing, SuppressionReason
 from pipeline.stages.people import (
     hold,
     import_people,
+    lift,
     list_people,
     pause,
     release,
@@ -147,7 +148,7 @@ def test_a_dry_run_equals_the_import_and_a_second_import_changes_nothing(
     store: SqlStore, files: list[list[Mapping[str, str]]]
 ) -> None:
     with raw(store) as connection:
-        for table in (*reversed(PEOPLE), schema.imports):
+        for table in (schema.import_changes, *reversed(PEOPLE), schema.imports):
             connection.execute(sa.delete(table))
     ports = ports_of(store)
     for rows in files:
@@ -296,6 +297,46 @@ def test_words_on_a_suppression_that_is_in_force_are_kept(store: SqlStore) -> No
         logged = tables.log.of(f"contact:{contact.public_id}")
     assert [one.after.get("note") for one in logged] == [None, "wrote again, angry"]
     assert contact.revision == 2
+
+
+def test_only_a_mistake_of_ours_is_lifted_and_only_by_the_approver(store: SqlStore) -> None:
+    import_people(ports_of(store), FILE, "march.csv")
+    liv = ports_of(store, actor="liv")
+    suppress(liv, INGRID, detail="her namesake said so")
+    suppress(liv, INGRID, scope=WEEKLY.key)
+    with pytest.raises(Conflict, match="tom is not the approver"):
+        lift(ports_of(store), INGRID, "a slip")
+    with pytest.raises(BadInput, match="evidence"):
+        lift(liv, INGRID, "  ")
+    done = lift(liv, INGRID, " it was Inge ")
+    assert done.before["suppressed"] == [f"{WEEKLY.key} asked", "* asked"]
+    assert done.after["suppressed"] == [f"{WEEKLY.key} asked"]
+    with store.read() as tables:
+        logged = tables.log.of(f"contact:{done.contact.public_id}")[-1]
+    assert (logged.verb, logged.actor, logged.after["evidence"]) == ("lift", "liv", "it was Inge")
+    with pytest.raises(Conflict, match="Nothing keeps every letter from Ingrid"):
+        lift(liv, INGRID, "again")
+    with pytest.raises(NotFound, match="no newsletter"):
+        lift(liv, INGRID, "a slip", scope="daily-noise")
+
+
+@pytest.mark.parametrize("reason", ["left", "complaint", "bounce", "imported", "erased"])
+def test_what_was_not_our_word_is_nobodys_to_lift(
+    store: SqlStore, reason: SuppressionReason
+) -> None:
+    import_people(ports_of(store), FILE, "march.csv")
+    liv = ports_of(store, actor="liv")
+    with store.write() as tables:
+        ingrid = tables.people.find(INGRID)
+        tables.people.suppress(ingrid.id, EVERYWHERE, reason, NOW)
+    before = dump(store, schema.contacts, schema.suppressions, schema.operations)
+    with pytest.raises(Conflict, match="by a word that is not ours"):
+        lift(liv, INGRID, "I am sure")
+    assert dump(store, schema.contacts, schema.suppressions, schema.operations) == before
+    suppress(liv, INGRID)
+    lift(liv, INGRID, "that one was a slip")
+    person = show_person(liv, INGRID)
+    assert [one.reason for one in person.suppressions] == [reason]
 
 
 # ── taking back ──────────────────────────────────────────────────────────────────────────

@@ -64,7 +64,7 @@ def _without(standing: Standing, suppressions: Sequence[Suppression]) -> Iterato
 def in_words(found: Stand) -> str:
     """`paused until 2027-03-01`, `held by tom: in talks`, `suppressed: left on 2026-11-19`."""
     word = found.word.replace("_", " ")
-    link = " " if found.word in ("paused", "held") else ": "
+    link = " " if found.word in ("paused", "held", "erased") else ": "
     return f"{word}{link}{found.detail}" if found.detail else word
 
 

@@ -26,6 +26,8 @@ HELD = Standing(hold="in talks", held_by="tom")
         (INGRID, Stand("in"), "in"),
         (replace(INGRID, contact=contact(1, retired_at=NOW)),
          Stand("retired", "no longer at the account"), "retired: no longer at the account"),
+        (replace(INGRID, contact=contact(1, address="", erased_at=NOW, retired_at=NOW)),
+         Stand("erased", "on 2027-03-08"), "erased on 2027-03-08"),
         (replace(INGRID, contact=contact(1, address="")),
          Stand("invalid_address", "there is no address"), "invalid address: there is no address"),
         (replace(INGRID, contact=contact(1, invalid="no such domain")),
