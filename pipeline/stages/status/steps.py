@@ -202,8 +202,8 @@ def _issue(
         why = f" ({issue.reason})" if issue.reason else ""
         approve = f"asterism {_acting(catalog, issue)}issue approve {issue.ref}"
         yield Next(f"{name} is stopped{why}; approved again, it goes on.", approve)
-    elif _composes_itself(catalog, issue) and issue.due_at > found.at:
-        yield _by_itself(catalog, newsletter, issue, name)
+    elif _composes_itself(catalog, issue):
+        yield _by_itself(catalog, found, newsletter, issue, name)
     else:
         yield _draft(catalog, found, newsletter, progress, name)
 
@@ -223,12 +223,17 @@ def _composes_itself(catalog: Catalog, issue: Issue) -> bool:
     return newsletter is not None and newsletter.mode == "automatic"
 
 
-def _by_itself(catalog: Catalog, newsletter: NewsletterStatus, issue: Issue, name: str) -> Next:
+def _by_itself(
+    catalog: Catalog, found: Status, newsletter: NewsletterStatus, issue: Issue, name: str
+) -> Next:
     due = moment_in_words(issue.due_at, newsletter.zone)
     if issue.reason:
         what = f"{name}, due on {due}, is held back: {issue.reason}. It is tried again by itself."
         return Next(what, f"asterism issue show {issue.ref}")
     composed_at = review_at(issue, catalog.find_newsletter(issue.newsletter_key))
+    if composed_at <= found.at:
+        what = f"{name}, due on {due}, composes itself as soon as the jobs run."
+        return Next(what, "asterism tick")
     when = moment_in_words(composed_at, newsletter.zone)
     return Next(f"{name} composes itself on {when} and goes out on {due}, unless it is stopped.")
 
