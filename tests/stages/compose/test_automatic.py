@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
@@ -439,6 +441,25 @@ def test_of_two_runs_at_once_one_composes(scene):
     assert len(inner[0].going) == 1
     assert (outer.going, outer.held_back) == ((), ())
     assert log_of(scene, f"issue:{scene.issue(MONTH).public_id}") == ["open", "compose", "approve"]
+
+
+def test_of_four_processes_at_once_one_composes(scene):
+    """The same, with real transactions side by side."""
+    open_month(scene)
+    gate = Barrier(4)
+
+    def run(_):
+        gate.wait(timeout=60)
+        return compose_automatic(scene.ports)
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(run, range(4)))
+    assert sum(len(one.going) for one in done) == 1
+    assert [one for one in done if one.held_back] == []
+    assert log_of(scene, f"issue:{scene.issue(MONTH).public_id}") == ["open", "compose", "approve"]
+    with scene.store.read() as tables:
+        counts = tables.deliveries.counts(scene.issue(MONTH).id)
+    assert counts == {("letter", "planned"): 2, ("sales", "planned"): 2}
 
 
 class Killed(Exception):
