@@ -172,6 +172,8 @@ def _show_mailbox(read: MailboxRead) -> None:
     table([_touched(copied) for copied in read.touches[:MANY]])
     if len(read.touches) > MANY:
         say(f"  and {len(read.touches) - MANY} more; --json lists them all")
+    if read.more:
+        say("More are waiting: run it again.")
     if read.left_out:
         say("No touch:")
         table([(number, _WHY[reason]) for reason, number in sorted(read.left_out.items())],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -43,17 +43,17 @@ class Kit:
     """What a salesperson needs to pass a story on."""
 
     story: str  #: public id
-    contact: Contact
+    contact: Contact = field(repr=False)
     account_name: str
     sender: Staff
     wording: wall.Wording
     issue: str  #: whose words these are, as newsletter/number; empty where nobody commented
     language: str
     subject: str
-    text: str
-    html: str  #: a fragment to paste
-    mailto: str  #: empty where no mail may be written, as eml
-    eml: bytes
+    text: str = field(repr=False)
+    html: str = field(repr=False)  #: a fragment to paste
+    mailto: str = field(repr=False)  #: empty where no mail may be written, as eml
+    eml: bytes = field(repr=False)
     instead: Instead
     cautions: tuple[Caution, ...]
     state: State

@@ -13,7 +13,7 @@ from pipeline.model.news import Story
 from pipeline.model.people import Contact
 from pipeline.model.sales import Touch, TouchKind
 from pipeline.ports import Mailbox, Ports, Tables
-from pipeline.rules.letters.kit import is_subject_of
+from pipeline.rules.letters.kit import known_subjects, story_with
 from pipeline.rules.news.address import without_tracking
 from pipeline.rules.people.address import normalise
 from pipeline.rules.people.by_hand import as_operation
@@ -23,6 +23,10 @@ from pipeline.rules.people.copied_mail import CopiedMail, LeftOut, digest_of, re
 SAME = timedelta(hours=24)
 #: A mail's subject is looked for among the stories of so many days.
 SUBJECTS = timedelta(days=90)
+#: New mails in one look; the next one goes on.
+MOST_AT_ONCE = 2_000
+#: Mails in one transaction.
+STEP = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class MailboxRead:
     logged: int  #: new ones that became touches
     touches: tuple[Copied, ...]
     left_out: Mapping[LeftOut, int]  #: new ones that did not, by their reason
+    more: bool = False  #: more are waiting; look again
 
     @property
     def new(self) -> int:
@@ -63,32 +68,38 @@ def read_mailbox(ports: Ports) -> MailboxRead:
             "There is no mailbox to read.",
             "Name a maildir or an mbox in ASTERISM_BCC_MAILBOX; docs/guide-sales.md shows how.",
         )
+    staff = {normalise(one.address): one for one in ports.catalog.firm.staff}
     with ports.store.read() as tables:
         seen = set(tables.mails.known())
+        subjects = known_subjects(tables.forwards.titles(ports.clock.now() - SUBJECTS))
     new, there = _unseen(ports, ports.mailbox, seen)
-    staff = {normalise(one.address): one for one in ports.catalog.firm.staff}
     touches: list[Copied] = []
     left_out: Counter[LeftOut] = Counter()
-    logged = 0
-    for done, (digest, mail) in enumerate(new.items()):
-        if ports.stopping():
-            there -= len(new) - done  # the next look finds them
-            break
-        made = _take(ports, digest, mail, staff.get(mail.sender))
-        if isinstance(made, str):
-            left_out[made] += 1
-        elif made:
-            logged += 1
-            touches += made
-        ports.progress(done + 1, len(new), "mails")
+    waiting, logged = list(new.items()), 0
+    while waiting and not ports.stopping():
+        step, waiting = waiting[:STEP], waiting[STEP:]
+        with ports.store.write() as tables:
+            taken = [
+                _take(ports, tables, digest, mail, staff.get(mail.sender), subjects)
+                for digest, mail in step
+            ]
+        for made in taken:
+            if isinstance(made, str):
+                left_out[made] += 1
+            elif made:
+                logged += 1
+                touches += made
+        ports.progress(len(new) - len(waiting), len(new), "mails")
+    there -= len(waiting)  # the next look finds them
     known = there - logged - left_out.total()
-    return MailboxRead(there, known, logged, tuple(touches), dict(left_out))
+    more = len(new) == MOST_AT_ONCE
+    return MailboxRead(there, known, logged, tuple(touches), dict(left_out), more)
 
 
 def _unseen(ports: Ports, mailbox: Mailbox, seen: set[str]) -> tuple[Mapping[str, CopiedMail], int]:
     """(what is new, by its digest; how many mails are there); no transaction is open meanwhile.
 
-    The whole box is read before anything is written, so that whoever owns it does not wait
+    All of it is read before anything is written, so that whoever owns the box does not wait
     for our database.
     """
     new: dict[str, CopiedMail] = {}
@@ -96,31 +107,42 @@ def _unseen(ports: Ports, mailbox: Mailbox, seen: set[str]) -> tuple[Mapping[str
     for key, raw in mailbox.mails():
         digest = digest_of(raw or key.encode())
         there += 1
-        if digest not in seen:
-            seen.add(digest)
-            new[digest] = read_mail(raw, ports.catalog.firm.mail_domain)
+        if digest in seen:
+            continue
+        seen.add(digest)
+        new[digest] = read_mail(raw, ports.catalog.firm.mail_domain)
+        if len(new) == MOST_AT_ONCE:
+            break
     return new, there
 
 
 def _take(
-    ports: Ports, digest: str, mail: CopiedMail, staff: Staff | None
+    ports: Ports,
+    tables: Tables,
+    digest: str,
+    mail: CopiedMail,
+    staff: Staff | None,
+    subjects: Mapping[str, int],
 ) -> Sequence[Copied] | LeftOut:
     """The touches of a mail, or why there are none; nothing at all when another was quicker."""
     now = ports.clock.now()
-    with ports.store.write() as tables:
-        found = _found(tables, mail, staff, now)
-        outcome = found if isinstance(found, str) else "logged"
-        if not tables.mails.add(digest, outcome, "", now):
-            return ()
-        if isinstance(found, str):
-            return found
-        for copied in found:
-            tables.mails.link(digest, _log(tables, copied, now))
+    found = _found(tables, mail, staff, subjects, now)
+    outcome = found if isinstance(found, str) else "logged"
+    if not tables.mails.add(digest, outcome, "", now):
+        return ()
+    if isinstance(found, str):
         return found
+    for copied in found:
+        tables.mails.link(digest, _log(tables, copied, now))
+    return found
 
 
 def _found(
-    tables: Tables, mail: CopiedMail, staff: Staff | None, now: datetime
+    tables: Tables,
+    mail: CopiedMail,
+    staff: Staff | None,
+    subjects: Mapping[str, int],
+    now: datetime,
 ) -> Sequence[Copied] | LeftOut:
     """What a mail is to be logged as; writes nothing."""
     if mail.left_out is not None:
@@ -133,7 +155,7 @@ def _found(
     contacts = tuple(_contacts(tables, mail))
     if not contacts:
         return "nobody_known"
-    story = _story(tables, mail, now)
+    story = _story(tables, mail, subjects)
     made = (_copied(tables, mail, staff, contact, story, at) for contact in contacts)
     return tuple(one for one in made if one is not None) or "logged_already"
 
@@ -190,18 +212,15 @@ def _log(tables: Tables, copied: Copied, now: datetime) -> int:
 # ── which story ──────────────────────────────────────────────────────────────────────────
 
 
-def _story(tables: Tables, mail: CopiedMail, now: datetime) -> Story | None:
+def _story(tables: Tables, mail: CopiedMail, subjects: Mapping[str, int]) -> Story | None:
     """The first story of our pools that the mail links to, or else whose subject it bears."""
     links = ((link, without_tracking(link)) for link in mail.links)
     for link in dict.fromkeys(link for pair in links for link in pair):
         story = _linked(tables, link)
         if story is not None:
             return story
-    if mail.subject:
-        for story_id, title in tables.forwards.titles(now - SUBJECTS):
-            if is_subject_of(mail.subject, title):
-                return next(iter(tables.stories.by_ids([story_id])), None)
-    return None
+    story_id = story_with(mail.subject, subjects)
+    return next(iter(tables.stories.by_ids([story_id])), None) if story_id else None
 
 
 def _linked(tables: Tables, link: str) -> Story | None:

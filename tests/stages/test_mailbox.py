@@ -17,7 +17,7 @@ from pipeline.mailboxes.local import LocalMailbox
 from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports
 from pipeline.stages.forward import forward
-from pipeline.stages.mailbox import MailboxRead, read_mailbox
+from pipeline.stages.mailbox import MOST_AT_ONCE, STEP, MailboxRead, read_mailbox
 from pipeline.stages.people import show_person, undo
 from pipeline.stages.report import coverage
 from pipeline.stages.touch import touch
@@ -258,12 +258,27 @@ def test_two_who_read_at_once_log_once(post: Post) -> None:
 
 
 def test_who_is_asked_to_stop_goes_on_next_time(post: Post) -> None:
-    for _ in range(4):
+    for _ in range(STEP + 3):
         post.come()
-    asked = iter([False, False, True])
+    asked = iter([False, True])
     read = read_mailbox(replace(post.ports, stopping=lambda: next(asked)))
-    assert (read.mails, read.logged) == (2, 2)
-    assert post.read().logged == 2
+    assert (read.mails, read.logged) == (STEP, STEP)
+    assert post.read().logged == 3
+
+
+class Flood:
+    """A mailbox with more mails than one look takes."""
+
+    def mails(self) -> Iterator[tuple[str, bytes]]:
+        for number in range(MOST_AT_ONCE + 3):
+            yield str(number), b"From: eve@elsewhere.example\nMessage-ID: <%d>\n\nBuy" % number
+
+
+def test_a_flood_is_taken_in_turns(post: Post) -> None:
+    ports = replace(post.ports, mailbox=Flood())
+    first, second = read_mailbox(ports), read_mailbox(ports)
+    assert (first.new, first.more) == (MOST_AT_ONCE, True)
+    assert (second.known, second.new, second.more) == (MOST_AT_ONCE, 3, False)
 
 
 def test_without_a_mailbox_a_hint_says_how(post: Post) -> None:

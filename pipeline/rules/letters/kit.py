@@ -7,8 +7,8 @@ link and no tracking parameter, and names nobody but the two who write.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from html import escape, unescape
 
@@ -31,6 +31,7 @@ _YOUR_LINE = {"en": "[A line of your own]", "de": "[Eine eigene Zeile]"}
 _BODY = "font-family:Georgia,'Times New Roman',serif;font-size:16px;line-height:1.5;color:#1d1d1b"
 _BLOCK = "margin:0 0 14px"
 _LINK = re.compile(r'<a(?: href="([^"]*)")?>(.*?)</a>', re.DOTALL)
+_HALVES = re.compile(r"[\ud800-\udfff]")  #: a terminal in another coding hands them over
 _PASSED_ON = re.compile(r"^(?:fwd?|wg)\s{0,9}:\s{0,9}", re.IGNORECASE)
 #: So many letters and digits make a subject that nobody writes by chance.
 SHORTEST_SUBJECT = 8
@@ -41,10 +42,11 @@ class ReadyMail:
     """One mail in every form in which a mail program takes it."""
 
     subject: str
-    text: str
-    html: str  #: a fragment to paste: inline styles, nothing remote
-    mailto: str
-    eml: bytes  #: a draft to open; empty where the address cannot stand in a head
+    text: str = field(repr=False)
+    html: str = field(repr=False)  #: a fragment to paste: inline styles, nothing remote
+    mailto: str = field(repr=False)
+    #: A draft to open; empty where the address cannot stand in a head.
+    eml: bytes = field(repr=False)
     shortened: bool  #: the mailto: has no room for all of it
 
 
@@ -83,7 +85,7 @@ def own_words(raw_words: str) -> str:
 
     Raises: BadInput when it is too long
     """
-    words = clean_value(raw_words)
+    words = clean_value(_HALVES.sub("", raw_words))
     if len(words) > LONGEST_WORDS:
         raise BadInput(
             f"Your own words are longer than {LONGEST_WORDS} characters.",
@@ -272,17 +274,27 @@ def subject_line(title: str) -> str:
     return forward.cut(title, forward.LONGEST_SUBJECT)
 
 
-def is_subject_of(subject: str, written: str) -> bool:
-    """Whether a mail's subject is that of the kit for a story with this title.
+def known_subjects(titles: Iterable[tuple[int, str]]) -> Mapping[str, int]:
+    """The subjects of the kits for these stories, as `story_with()` looks them up.
 
-    Shape:  written is Markdown: a title, or a whole wording that begins with one
+    Shape:  titles are (story id, Markdown: a title, or a whole wording that begins with one);
+            of two that are the same the first counts
     """
+    known: dict[str, int] = {}
+    for story_id, written in titles:
+        known.setdefault(_letters(written.strip().partition("\n")[0]), story_id)
+    return known
+
+
+def story_with(subject: str, known: Mapping[str, int]) -> int | None:
+    """Whose kit bears this subject, passed on or not; None for an answer to it."""
     said = _PASSED_ON.sub("", subject.strip())
-    title = _letters(written.strip().partition("\n")[0])
     sought = _letters(said)
     if len(sought) < SHORTEST_SUBJECT:
-        return False
-    return title.startswith(sought) if said.endswith("…") else title == sought
+        return None
+    if said.endswith("…"):
+        return next((i for title, i in known.items() if title.startswith(sought)), None)
+    return known.get(sought)
 
 
 def _letters(text: str) -> str:

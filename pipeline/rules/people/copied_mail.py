@@ -73,7 +73,7 @@ _HREF = re.compile(
 )
 _QUOTATION = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  #: and half characters
 _AT_THE_END = ".,;:!?)]}*_…”’"
 _OUR_ID = re.compile(r"[a-z2-7]{26}")
 _SCANNED = ".safelinks.protection.outlook.com"
@@ -83,9 +83,10 @@ _SCANNED = ".safelinks.protection.outlook.com"
 class CopiedMail:
     """What a touch needs of a mail."""
 
-    sender: str  #: normalised; empty when there is none, or more than one
-    recipients: tuple[str, ...]  #: of To and Cc, normalised
-    subject: str
+    #: Normalised; empty when there is none, or more than one.
+    sender: str = field(repr=False)
+    recipients: tuple[str, ...] = field(repr=False)  #: of To and Cc, normalised
+    subject: str = field(repr=False)
     links: tuple[str, ...]  #: web addresses in it, each page once
     sent_at: datetime | None  #: what the writer's clock said
     came_at: datetime | None  #: what the last server's clock said

@@ -39,6 +39,7 @@ def test_it_says_who_wrote_what_to_whom_and_when():
     assert found.recipients == ("ada@northline.example", "bo@northline.example")
     assert (found.subject, found.links) == ("Our talk", (STORY,))
     assert (found.at(NOW), found.left_out) == (NOW, None)
+    assert not [word for word in ("@", "Our talk") if word in repr(found)]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,7 @@ def test_a_mail_by_two_is_by_nobody():
         ("=?utf-8?b?w4VwZW4gw6VwZW4=?= to all", "Åpen åpen to all"),
         ("=?iso-8859-1?q?caf=E9?=", "café"),
         ("=?no-such-charset?q?caf=C3=A9?=", "café"),
+        (r"\ud800 =?utf-8?q?half=00?=", "half"),
         ("=?punycode?b?aWRuYS14?= =?idna?q?x?=", "idna-xx"),
         ("=?utf-8?b?not base64!?=", "=?utf-8?b?not base64!?="),
         ("tab\tand\x07bell \u202eand turned", "tab and bell and turned"),
