@@ -25,7 +25,7 @@ from pipeline.stores import schema
 from pipeline.stores.sql import SqlStore
 from tests.builders import SECRET
 from tests.kill.receivers import PATIENCE_S, RECEIVERS, ROOT, Receiver
-from tests.kill.sender import DOWN, ports_at
+from tests.kill.sender import DOWN, LEASE_S, ports_at
 from tests.ledger_scene import Scene, build_scene
 
 #: Between two starts of both senders so much time passes: a provider's doubts grow old slowly.
@@ -49,6 +49,8 @@ class Plan:
     chunk: int = 20
     misbehaves: bool = False  #: lines break and servers fail as well
     kind: str = "honest"  #: of sender
+    lease_s: int = LEASE_S
+    freezes: bool = False  #: they are not killed, only frozen until others took their work
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ class Outcome:
             "no kill left a row in hand: it proves little": self.plan.kills and not self.held,
             f"{self.unknown} unknown, {self.listed} listed": self.unknown != self.listed,
             f"{self.unknown} unknown of {most} lines cut": self.plan.transport.startswith("smtp")
-            and self.unknown > most,
+            and self.unknown > most
+            and not self.plan.freezes,
             f"{self.unknown} unknown of files": self.plan.transport == "file" and self.unknown,
             f"{self.heard} heard of, {self.arrived} arrived": self.plan.transport == "sendgrid"
             and self.heard != self.arrived,
@@ -108,7 +111,8 @@ class Slot:
     @staticmethod
     def open(url: str, receiver: Receiver, plan: Plan) -> Slot:
         way = json.dumps(receiver.way())
-        command = [sys.executable, "-m", "tests.kill.sender", url, way, str(plan.chunk), plan.kind]
+        command = [sys.executable, "-m", "tests.kill.sender", url, way, str(plan.chunk)]
+        command += [str(plan.lease_s), plan.kind]
         return Slot(
             subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
@@ -170,6 +174,9 @@ class Harness:
             self._stretch()
             self._begin_all()
             victims = self._wait_for_the_moment()
+            if self.plan.freezes:
+                self._freeze(victims[0])
+                continue
             self._kill(victims)
             if len(victims) > 1:
                 self._wait_a_little()
@@ -217,6 +224,28 @@ class Harness:
                 self.held += bool(held)
             else:
                 self.outside += 1
+
+    def _freeze(self, slot: Slot) -> None:
+        """It sleeps until its lease is over and another one has taken what it held; it wakes,
+        and goes on as if nothing had been."""
+        if slot.has_ended():
+            return
+        os.kill(slot.pid, signal.SIGSTOP)
+        held = self._held_by(slot.pid)
+        time.sleep(self.plan.lease_s + 0.2)
+        (other,) = (one for one in self.slots if one is not slot)
+        other.kill()
+        other.begin(self.receiver)
+        self.receiver.leash(self.receiver.taken() + self.plan.chunk)
+        ends = time.monotonic() + PATIENCE_S
+        while self._held_by(slot.pid) and not other.has_ended():
+            assert time.monotonic() < ends, "nobody takes over"
+            time.sleep(0.01)
+        left = self._left()
+        os.kill(slot.pid, signal.SIGCONT)
+        self.inside += bool(held and left)
+        self.outside += not (held and left)
+        self.held += bool(held and left)
 
     def _wait_a_little(self) -> None:
         """Nobody sends now: time may jump."""

@@ -1,6 +1,6 @@
-"""Runs of `deliver`, each in a process that can be killed alone: DATABASE_URL WAY CHUNK KIND.
+"""Runs of `deliver`, each in a process that can be killed alone.
 
-For each line on standard input, the time at which its clock begins, one run is forked, so that
+Started with DATABASE_URL WAY CHUNK LEASE_S KIND. For each line on standard input, the time at which its clock begins, one run is forked, so that
 it begins at once. Its process id is printed when it begins, and what became of it when it has
 ended: 0, its exit status, or minus the signal. KIND is `honest`, or `post-then-mark`: a sender
 as they are often written, which takes for unsent whatever it had not marked as sent.
@@ -99,10 +99,12 @@ def ports_at(
     )
 
 
-def run(url: str, way: Mapping[str, Any], start: datetime, chunk: int, kind: str) -> int:
+def run(
+    url: str, way: Mapping[str, Any], start: datetime, chunk: int, lease_s: int, kind: str
+) -> int:
     store = SqlStore(url, SECRET)
     try:
-        deliver(ports_at(store, way, start, kind), chunk=chunk, lease_s=LEASE_S)
+        deliver(ports_at(store, way, start, kind), chunk=chunk, lease_s=lease_s)
     except Down as down:
         sys.stderr.write(f"{down.message}\n")
         return DOWN
@@ -111,14 +113,14 @@ def run(url: str, way: Mapping[str, Any], start: datetime, chunk: int, kind: str
     return 0
 
 
-def main(url: str, way: str, chunk: str, kind: str) -> None:
+def main(url: str, way: str, chunk: str, lease_s: str, kind: str) -> None:
     for line in sys.stdin:
         child = os.fork()
         if not child:
             status = 1
             try:
                 start = datetime.fromtimestamp(float(line), UTC)
-                status = run(url, json.loads(way), start, int(chunk), kind)
+                status = run(url, json.loads(way), start, int(chunk), int(lease_s), kind)
             except BaseException:
                 traceback.print_exc()
             finally:

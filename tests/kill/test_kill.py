@@ -32,6 +32,13 @@ def test_killed_while_lines_break(transport: str, sqlite_url: str, tmp_path: Pat
     assert try_plan(plan, sqlite_url, tmp_path / "receiver").faults() == []
 
 
+@pytest.mark.parametrize("transport", ["smtp", "sendgrid"])
+def test_frozen_and_woken(transport: str, sqlite_url: str, tmp_path: Path) -> None:
+    """A sender that slept while others took its work doubles nothing when it goes on."""
+    plan = Plan(transport, 120, 1, seed=3, chunk=10, lease_s=1, freezes=True)
+    assert try_plan(plan, sqlite_url, tmp_path / "receiver").faults() == []
+
+
 def test_killed_before_a_real_server(sqlite_url: str, tmp_path: Path) -> None:
     """Postfix's smtp-sink, which knows nothing of us, writes down what it took."""
     if SmtpSink.missing():
