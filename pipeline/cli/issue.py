@@ -140,7 +140,7 @@ def _show_issue(view: IssueView, zone: str) -> None:
         f"  {words(one.state)}, due {when(one.due_at, zone)} ({zone})"
         + (f": {one.reason}" if one.reason else "")
     )
-    if one.review_until:
+    if one.review_until and one.state == "scheduled":
         say(f"  automatic, people look at it until {when(one.review_until, zone)}")
     table(
         [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stages.compose import compose_automatic, show
+from pipeline.stages.compose import approve, compose_automatic, show, stop
 from pipeline.stages.explain import explain_issue
 from pipeline.stages.status import status
 from pipeline.stores.sql import SqlStore
@@ -89,6 +89,10 @@ def test_while_it_is_reviewed(scene):
     assert f"It goes by itself on {until}" in show(scene.ports, MONTH).next_step
     assert f"people look at it until {until}" in explained(scene)
     assert "automatic composed it" in explained(scene)
+    stop(scene.ports, MONTH)
+    assert "It composed itself\npeople could look at it until" in explained(scene)
+    approve(scene.ports, MONTH)
+    assert "omposes itself" not in explained(scene)
 
 
 def test_when_its_time_is_past(scene):

@@ -10,7 +10,7 @@ from pipeline.model.log import Operation, Step
 from pipeline.ports import Ports, Tables
 from pipeline.rules.deeds import changes_in_words, in_words
 from pipeline.rules.letters.audience import arithmetic
-from pipeline.rules.letters.automatic import review_at
+from pipeline.rules.letters.automatic import WAITING, review_at
 from pipeline.rules.letters.content_lock import OPEN_STATES
 from pipeline.rules.letters.curator_notes import day_in_words, moment_in_words
 from pipeline.rules.letters.lint import lint_issue
@@ -58,7 +58,7 @@ def _frame(ports: Ports, tables: Tables, issue: Issue) -> Iterator[Step]:
         on = day_in_words(beat["beat_on"])
         yield Step(None, f"Its beat is {on}: {_words(beat['state'])}", detail)
     if newsletter is not None and newsletter.mode == "automatic":
-        yield _by_itself(issue, newsletter)
+        yield from _by_itself(issue, newsletter)
     yield Step(
         None,
         f"It goes out on {moment_in_words(issue.goes_at, zone)}",
@@ -67,18 +67,19 @@ def _frame(ports: Ports, tables: Tables, issue: Issue) -> Iterator[Step]:
     )
 
 
-def _by_itself(issue: Issue, newsletter: Newsletter) -> Step:
+def _by_itself(issue: Issue, newsletter: Newsletter) -> Iterator[Step]:
     zone = newsletter.rhythm.zone
     if issue.review_until is not None:
         until = moment_in_words(issue.review_until, zone)
-        return Step(
-            None,
-            "It composed itself and goes by itself, unless somebody stops it",
-            f"people look at it until {until}",
+        goes = issue.state == "scheduled"
+        said = "It composed itself" + (
+            " and goes by itself, unless somebody stops it" if goes else ""
         )
-    when = moment_in_words(review_at(issue, newsletter), zone)
-    window = f"then people have {newsletter.review_window_h} hours to look at it and stop it"
-    return Step(None, f"Where no hand approves it, it composes itself on {when}", window)
+        yield Step(None, said, f"people {'look' if goes else 'could look'} at it until {until}")
+    elif issue.state in WAITING:
+        when = moment_in_words(review_at(issue, newsletter), zone)
+        window = f"then people have {newsletter.review_window_h} hours to look at it and stop it"
+        yield Step(None, f"Where no hand approves it, it composes itself on {when}", window)
 
 
 def _operations(tables: Tables, issue: Issue) -> Part:
