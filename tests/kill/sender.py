@@ -1,9 +1,10 @@
 """Runs of `deliver`, each in a process that can be killed alone.
 
-Started with DATABASE_URL WAY CHUNK LEASE_S KIND. For each line on standard input, the time at which its clock begins, one run is forked, so that
-it begins at once. Its process id is printed when it begins, and what became of it when it has
-ended: 0, its exit status, or minus the signal. KIND is `honest`, or `post-then-mark`: a sender
-as they are often written, which takes for unsent whatever it had not marked as sent.
+Started with DATABASE_URL WAY CHUNK LEASE_S KIND. For each line on standard input, the time at
+which its clock begins, one run is forked, so that it begins at once. Its process id is printed
+when it begins, and what became of it when it has ended: 0, its exit status, or minus the signal.
+KIND is `honest`, or `post-then-mark`: a sender as they are often written, which takes for unsent
+whatever it had not marked as sent.
 """
 
 from __future__ import annotations
