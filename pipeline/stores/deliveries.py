@@ -396,6 +396,8 @@ class SqlDeliveries:
             row = by_public_id.get(public_id)
             if row is None:
                 continue
+            if not row.address:  # its reader was erased: no words that may hold their address
+                detail = ""
             state = ledger.hear(now_is[row.id], what)
             if state != now_is[row.id]:
                 now_is[row.id], why[row.id] = state, detail

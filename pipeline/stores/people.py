@@ -247,6 +247,8 @@ class SqlPeople:
                 went to before it changed
         """
         mine = self._hash_of(contact_id)
+        if self.by_id(contact_id).erased_at is not None:
+            detail = ""  # a stranger's words, such as a provider's, may hold the address again
         hashes = {mine, address_hash(self._address_key, also)} if also else {mine}
         row = {"scope": scope, "reason": reason, "detail": detail, "at": now}
         new = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -48,10 +48,12 @@ class SqlPostings:
         self, provider: str, posting_id: int, events: Sequence[Event]
     ) -> Sequence[Event]:
         """Write each event that is new to us, in one go; those, in the order given."""
-        by_id = {event.id: event for event in reversed(events)}
-        if not by_id:
+        first = {event.id: event for event in reversed(events)}
+        for known in self._known(provider, first):
+            del first[known]
+        if not first:
             return ()
-        copies = self._copies({event.delivery_public_id for event in events})
+        copies = self._copies({event.delivery_public_id for event in first.values()})
         rows = [
             {
                 "provider": provider,
@@ -63,11 +65,18 @@ class SqlPostings:
                 "at": event.at,
             }
             # in one order, whoever writes: two postings at once may tell of the same
-            for _, event in sorted(by_id.items())
+            for _, event in sorted(first.items())
         ]
-        written = self._insert(provider_events).values(rows).on_conflict_do_nothing()
-        new = set(self._connection.scalars(written.returning(provider_events.c.event_id)))
-        return [event for event in events if event.id in new and event is by_id[event.id]]
+        written = self._insert(provider_events).on_conflict_do_nothing()
+        new = set(self._connection.scalars(written.returning(provider_events.c.event_id), rows))
+        return [event for event in events if event.id in new and event is first[event.id]]
+
+    def _known(self, provider: str, ids: Iterable[str]) -> Sequence[str]:
+        return self._connection.scalars(
+            sa.select(provider_events.c.event_id).where(
+                provider_events.c.provider == provider, provider_events.c.event_id.in_(list(ids))
+            )
+        ).all()
 
     def _copies(self, public_ids: set[str]) -> dict[str, int]:
         rows = self._connection.execute(
@@ -77,6 +86,15 @@ class SqlPostings:
         )
         return {row.public_id: row.id for row in rows}
 
+    def _erased(self, copies: dict[str, int]) -> set[str]:
+        """Copies whose reader was erased: what is told of them may hold the address again."""
+        rows = self._connection.scalars(
+            sa.select(deliveries.c.public_id).where(
+                deliveries.c.id.in_(copies.values()), deliveries.c.address == ""
+            )
+        )
+        return set(rows)
+
     def done(self, posting_id: int, now: datetime, detail: str) -> None:
         """It was understood, or it never will be, and why."""
         self._connection.execute(
@@ -84,6 +102,14 @@ class SqlPostings:
             .where(postings.c.id == posting_id)
             .values(taken_in_at=now, detail=detail)
         )
+
+    def forget(self, before: datetime) -> int:
+        """Empty the bodies of what was understood before this: they hold addresses; how many.
+
+        Their digests stay, so that the same posting is known when it comes again.
+        """
+        old = sa.and_(postings.c.taken_in_at < before, postings.c.body != b"")
+        return self._connection.execute(sa.update(postings).where(old).values(body=b"")).rowcount
 
     def _insert(self, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
         make = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert

@@ -11,8 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline.errors import BadInput, Conflict, NotFound
+from pipeline.model.letters import Event
 from pipeline.model.people import Contact
 from pipeline.model.sales import Touch
+from pipeline.stages import listen
 from pipeline.stages.compose import approve
 from pipeline.stages.deliver import deliver
 from pipeline.stages.people import (
@@ -247,6 +249,22 @@ def test_while_a_copy_is_on_its_way_nothing_is_erased(scene: Scene, tmp_path: Pa
     assert everything(scene.store) == before
 
 
+def test_news_of_a_copy_that_comes_later_brings_nothing_back(scene: Scene, tmp_path: Path) -> None:
+    quill = busy(scene, tmp_path)
+    with scene.store.read() as tables:
+        (copy,) = tables.deliveries.of_contact(quill.id)
+    erase(scene.acting("tom"), QUILL)
+    for news in ("bounced", "complained"):
+        listen.hear(scene.ports, copy.public_id, news, f"550 <{QUILL}> of Quillon")
+    event = Event("e9", copy.public_id, "spamreport", NOW, detail=f"of {QUILL}")
+    with scene.store.write() as tables:
+        assert tables.postings.add_events("sendgrid", 1, [event]) == [event]
+    after = everything(scene.store)
+    assert {name: traced(text) for name, text in after.items() if traced(text)} == {}
+    with scene.store.read() as tables:
+        assert [one.state for one in tables.deliveries.of_contact(quill.id)] == ["complained"]
+
+
 def test_one_name_alone_is_left_to_others(scene: Scene, tmp_path: Path) -> None:
     ports = scene.acting("tom")
     import_people(
@@ -333,6 +351,8 @@ def test_an_export_holds_everything_of_one_and_nothing_of_others(
         assert words in text
     assert "ada" not in text.lower().replace("metadata", "")
     assert all(one["explained"] for one in made.document["sections"])
+    assert "/leave/" not in text
+    assert letter["what was filled in"]["first_name"] == "Quillon"
 
 
 def test_of_the_erased_an_export_holds_no_trace(scene: Scene, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from pipeline.ports import Ports
+from pipeline.rules.letters.merge import fill_text
 
 #: key of the rows, title, what a reader wants to know of it
 SECTIONS: Sequence[tuple[str, str, str]] = (
@@ -59,7 +60,8 @@ def export_person(ports: Ports, ref: str) -> Export:
     firm, now = ports.catalog.firm, ports.clock.now()
     with ports.store.read() as tables:
         contact = tables.people.find(ref)
-        rows = tables.export.everything(contact.id)
+        rows = dict(tables.export.everything(contact.id))
+    rows["letters"] = [_letter(row) for row in rows["letters"]]
     about = {
         "what this is": f"Everything that {firm.name} holds of one person in its newsletter system",
         "held by": firm.postal_address,
@@ -77,6 +79,13 @@ def export_person(ports: Ports, ref: str) -> Export:
         for key, title, explained in SECTIONS
     ]
     return Export(contact.public_id, about, sections)
+
+
+def _letter(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy with the subject that its reader saw, and without the links that act for them."""
+    values = row["what was filled in"]
+    shown = {name: value for name, value in values.items() if not name.endswith("_url")}
+    return {**row, "subject": fill_text(row["subject"], values), "what was filled in": shown}
 
 
 def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
