@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipeline.ports import Ports, Tables
+from pipeline.rules.news.polling import is_due
 from pipeline.rules.schedule import Job
 from pipeline.scheduler import words
 
@@ -129,4 +130,6 @@ def _copies_due(ports: Ports, tables: Tables, now: datetime) -> datetime | None:
 def _sources_due(ports: Ports, tables: Tables, now: datetime) -> datetime | None:
     listed = {source.key for source in ports.catalog.sources}
     asked = [s for s in tables.news.sources() if s.key in listed and s.gone_at is None]
+    if any(is_due(state, now) for state in asked):
+        return now
     return min((state.next_check_at or now for state in asked), default=None)

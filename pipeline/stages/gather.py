@@ -65,6 +65,8 @@ def gather(ports: Ports, *, only: Sequence[str] = (), force: bool = False) -> Ga
     Whenever it is stopped, what was written is whole, and the next run goes on from there:
     an address is asked again at worst, no entry is doubled or lost.
 
+    When it is to stop it writes what has come, and leaves the others due.
+
     Shape:  only holds source keys, all sources when empty; force asks those not yet due,
             but none that asked to be left alone (Retry-After) or is gone (410)
     Raises: NotFound for an unknown key; Down when the store is away
@@ -84,6 +86,9 @@ def gather(ports: Ports, *, only: Sequence[str] = (), force: bool = False) -> Ga
     for batch in _batches(ports, due):
         for done in _write(ports, batch):
             outcomes[done.key] = done
+    for asked in due:
+        if asked.source.key not in outcomes:
+            outcomes[asked.source.key] = _not_asked(asked.source, asked.state)
     with ports.store.write() as tables:
         tables.news.trim_history(now - _HISTORY)
     told = tuple(outcomes[source.key] for source in wanted)
@@ -138,6 +143,8 @@ def _batches(ports: Ports, due: Sequence[_Asked]) -> Iterator[list[_Round]]:
             if len(batch) >= _BATCH:
                 yield batch
                 batch = []
+            if ports.stopping():  # whoever was not asked is still due
+                break
     if batch:
         yield batch
 

@@ -9,11 +9,18 @@ from datetime import timedelta
 from pipeline.errors import Conflict
 from pipeline.model.letters import Issue
 from pipeline.ports import Ports
-from pipeline.stages import compose, curate
+from pipeline.stages import compose, curate, people
+from tests.months.world import PEOPLE
 
 WEEKLY = "between-quays"
 #: They write it from so long before the cut-off on.
 EARLY = timedelta(hours=30)
+
+
+def move_in(ports: Ports) -> None:
+    """Bring the firm's people in; one of them wants the monthly letter alone."""
+    people.import_people(ports, PEOPLE.encode(), "people.csv")
+    people.suppress(ports, "kai@bluestrait.example", scope=WEEKLY)
 
 
 @dataclass

@@ -17,9 +17,8 @@ from pipeline.scheduler import Ticked, tick
 from pipeline.stages.adopt import adopt
 from pipeline.wiring import open_ports
 from tests.builders import StandingClock
-from tests.door import call
 from tests.months.accounts import account, summed
-from tests.months.desk import Desk
+from tests.months.desk import Desk, move_in
 from tests.months.world import BEGIN, END, Papers, make_workspace
 
 QUARTER = timedelta(minutes=15)
@@ -104,18 +103,16 @@ def at_work(folder: Path) -> Iterator[Machine]:
         papers = Papers(clock.now)
         ports = replace(ports, clock=clock, fetcher=papers)
         adopt(ports)
+        move_in(ports)
         yield Machine(ports, clock, papers)
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    folder = tmp_path / "quay"
-    make_workspace(folder)
-    began = {"ASTERISM_NOW": BEGIN.isoformat()}
-    assert call("-C", str(folder), "people", "import", str(folder / "people.csv"),
-                environment=began).code == 0  # fmt: skip
     for name in ("ASTERISM_DATABASE_URL", "ASTERISM_TRANSPORT", "ASTERISM_NOW", "ASTERISM_SECRET"):
         monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "quay"
+    make_workspace(folder)
     with at_work(folder) as machine:
         yield machine
 
@@ -127,11 +124,11 @@ def test_half_a_year_is_accounted_for(machine: Machine) -> None:
     assert machine.desk.held == []
     states = summed(told.lines)
     weekly, monthly = told.lines
-    assert weekly.planned >= 25
-    assert weekly.states["kept"] >= 15
+    assert weekly.planned >= 22
+    assert weekly.states["kept"] >= 12
     assert weekly.states["skipped"] == 3, "Christmas Eve, New Year's Eve, Maundy Thursday"
-    assert weekly.states["missed"] >= 4, "forgotten, stopped, slept through"
-    assert monthly.planned >= 5
+    assert weekly.states["missed"] >= 6, "forgotten, stopped, slept through"
+    assert monthly.states["kept"] >= 4
     assert states["kept"] + states["missed"] + states["skipped"] + states["planned"] == sum(
         line.planned for line in told.lines
     )

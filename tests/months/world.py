@@ -58,7 +58,6 @@ def make_workspace(folder: Path) -> None:
     """The ferry firm with a weekly letter that people write and a monthly one that nobody does."""
     shutil.copytree(TESTS / "story_workspace", folder)
     shutil.copytree(TEMPLATES, folder / "templates")
-    (folder / "people.csv").write_text(PEOPLE, "utf-8")
     firm = folder / "firm.yaml"
     off = "holidays: [2026-12-24, 2026-12-25, 2026-12-31, 2027-01-01, 2027-03-25, 2027-03-26]"
     firm.write_text(firm.read_text("utf-8").replace("holidays: [2027-03-25, 2027-03-26]", off))

@@ -159,6 +159,16 @@ def test_not_due_is_told_and_asks_nothing(scene: Scene, world: World) -> None:
     assert len(world.calls) == 2
 
 
+def test_who_is_to_stop_leaves_the_others_due(scene: Scene, world: World) -> None:
+    many(scene, world, 40)
+    stopped = gather(replace(scene.ports(), stopping=lambda: True))
+    asked = [one for one in stopped.outcomes if one.outcome != "not_due"]
+    assert 1 <= len(asked) < len(stopped.outcomes) == 40
+    whole_run = scene.gather()
+    again = [one for one in whole_run.outcomes if one.outcome != "not_due"]
+    assert len(again) == 40 - len(asked), "each is asked once"
+
+
 def test_only_some(scene: Scene, world: World) -> None:
     for name in ("wire", "harbour"):
         world.says(f"/{name}", rss(name))

@@ -76,12 +76,17 @@ def was_read_so(source: Source, state: SourceState) -> bool:
 
 
 def is_due(state: SourceState, now: datetime, *, force: bool = False) -> bool:
-    """Whether the source may be asked now; force passes over our own pace only."""
+    """Whether the source may be asked now; force passes over our own pace only.
+
+    One that was asked in the future is due: the clock was set back, and our own pace would
+    silence it until the clock has come there again.
+    """
     if state.gone_at is not None:
         return False
     if state.next_check_at is None or state.next_check_at <= now:
         return True
-    return force and state.last_reason != ASKED_TO_WAIT
+    was_set_back = state.checked_at is not None and state.checked_at > now
+    return (force or was_set_back) and state.last_reason != ASKED_TO_WAIT
 
 
 def after(

@@ -150,6 +150,14 @@ def test_who_is_due() -> None:
     assert not is_due(replace(FRESH, gone_at=NOW - DAY), NOW, force=True)
 
 
+def test_a_clock_that_was_set_back_silences_no_source() -> None:
+    asked = replace(FRESH, checked_at=NOW + 3 * DAY, next_check_at=NOW + 4 * DAY)
+    assert is_due(asked, NOW)
+    assert not is_due(asked, NOW + 3 * DAY)
+    assert not is_due(replace(asked, last_reason="asked_to_wait"), NOW)
+    assert not is_due(replace(asked, gone_at=NOW), NOW)
+
+
 # ── what is remembered ───────────────────────────────────────────────────────────────────
 
 READ = ParsedFeed("Coast Wire", (), ttl_s=3_600, quiet=Quiet(frozenset({3})))
