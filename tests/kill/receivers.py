@@ -364,12 +364,12 @@ class SendGridReceiver:
 
     def misbehave(self, seed: int) -> None:
         self.fake.chance(
-            (0.04, Fault("drop_after")),
-            (0.04, Fault("drop_before")),
-            (0.03, Fault("status_after", status=503)),
-            (0.03, Fault("status_before", status=500)),
-            (0.02, Fault("half")),
-            (0.02, Fault("status_before", status=429, reset_in_s=1)),
+            (0.06, Fault("drop_after")),
+            (0.06, Fault("drop_before")),
+            (0.05, Fault("status_after", status=503)),
+            (0.05, Fault("status_before", status=500)),
+            (0.04, Fault("half")),
+            (0.04, Fault("status_before", status=429, reset_in_s=1)),
             (0.05, Fault("drop_after", on="hold")),
             (0.05, Fault("status_before", on="hold", status=503)),
             (0.02, Fault("status_before", on="batch", status=500)),

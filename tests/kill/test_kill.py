@@ -28,7 +28,7 @@ def test_killed_in_the_middle(transport: str, database_url: str, tmp_path: Path)
 
 @pytest.mark.parametrize("transport", ["smtp", "sendgrid"])
 def test_killed_while_lines_break(transport: str, sqlite_url: str, tmp_path: Path) -> None:
-    plan = Plan(transport, CONTACTS, KILLS, seed=9, misbehaves=True)
+    plan = Plan(transport, CONTACTS, KILLS, seed=9, chunk=10, misbehaves=True)
     assert try_plan(plan, sqlite_url, tmp_path / "receiver").faults() == []
 
 
