@@ -181,8 +181,7 @@ def _show_mailbox(read: MailboxRead) -> None:
 
 
 def _touched(copied: Copied) -> tuple[str, str, str, str]:
-    what = copied.story.title if copied.story else copied.touch.note
-    return copied.touch.kind, copied.touch.staff_key, copied.contact.name, what
+    return copied.touch.kind, copied.touch.staff_key, copied.contact.name, copied.title
 
 
 _WHY = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,10 +41,13 @@ class LocalMailbox:
         Raises: Down when the mailbox is missing, cannot be read, or is neither kind
         """
         try:
-            if self._path.is_dir():
+            kind = self._path.stat().st_mode
+            if stat.S_ISDIR(kind):
                 yield from self._maildir()
-            else:
+            elif stat.S_ISREG(kind):
                 yield from self._mbox()
+            else:  # a pipe would keep us waiting for ever
+                raise self._down("it is neither a folder nor a file")
         except FileNotFoundError as error:
             raise self._down("there is nothing there") from error
         except OSError as error:

@@ -35,7 +35,8 @@ class Copied:
 
     contact: Contact
     touch: Touch
-    story: Story | None
+    story: str  #: public id; empty for a note
+    title: str  #: the story's, when it is public; else the mail's subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +199,17 @@ def _copied(
         note=mail.subject,
         story_id=story.id if story else None,
     )
-    return Copied(contact, touch, story)
+    # a confidence is passed on under another title, and listed under that one
+    is_open = story is not None and story.is_public and not story.learnt_from
+    title = story.title if story and is_open else mail.subject
+    return Copied(contact, touch, story.public_id if story else "", title)
 
 
 def _log(tables: Tables, copied: Copied, now: datetime) -> int:
     touch_id = tables.sales.add_touch(copied.touch)
-    told = copied.story.public_id if copied.story else ""
     actor = copied.touch.staff_key  # whose own step it is, to take back
-    tables.log.add(as_operation(copied.touch, touch_id, copied.contact, actor, told, now))
+    done = as_operation(copied.touch, touch_id, copied.contact, actor, copied.story, now)
+    tables.log.add(done)
     return touch_id
 
 

@@ -230,7 +230,9 @@ def test_nobody_writes_while_we_read(mbox_file: Path) -> None:
 def test_what_is_no_mailbox_is_told_with_the_setting(tmp_path: Path, maildir: Path) -> None:
     (tmp_path / "notes.txt").write_text("Dear diary")
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     for name, why in (
+        ("pipe", "neither a folder nor a file"),
         ("nowhere", "nothing there"),
         ("folder", "neither new/ nor cur/"),
         ("notes.txt", "no mbox"),

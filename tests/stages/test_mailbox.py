@@ -95,8 +95,8 @@ def test_a_link_to_a_story_makes_it_a_forward(post: Post) -> None:
     post.come(f"Have a look: {STORY}?utm_source=tom.", sender="Liv <LIV@quaytide.example>")
     (copied,) = post.read().touches
     assert (copied.touch.kind, copied.touch.staff_key) == ("forward", "liv")
-    assert copied.story is not None
-    assert copied.story.id == post.scene.story_ids[0]
+    assert copied.touch.story_id == post.scene.story_ids[0]
+    assert (copied.story, copied.title) == (post.story(), "Quay 1 opens an hour earlier")
     assert post.told() == ["forward"]
 
 
@@ -112,6 +112,16 @@ def test_the_kit_s_subject_makes_it_a_forward(post: Post) -> None:
     kinds = {copied.contact.address: copied.touch.kind for copied in post.read().touches}
     assert kinds == {ADA: "note", BO: "forward"}
     assert (post.told(), post.told(BO)) == (["forward"], ["forward"])
+
+
+def test_a_lesson_is_listed_by_its_own_title(post: Post) -> None:
+    story = post.scene.story(
+        "Skagen Ruter sells", kind="note", learnt_from="skagen-ruter", is_public=False, url=""
+    )
+    post.scene.write(story, general_wording="# Small is fine\n\nWe like it.", cleared_by="liv")
+    post.come("Look!", subject="Small is fine")
+    (copied,) = post.read().touches
+    assert (copied.touch.story_id, copied.title) == (story, "Small is fine")
 
 
 def test_a_link_to_a_story_outside_our_pools_is_a_note(post: Post) -> None:
