@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.model.letters import DeliveryState, Heard
+from pipeline.model.letters import DeliveryState, Heard, IssueState
 from pipeline.rules.letters import ledger
-from pipeline.rules.letters.ledger import finish, hear, settle
+from pipeline.rules.letters.ledger import after_doubt, allowance, finish, hear, move_on, settle
 
 NOW = datetime(2027, 3, 8, 9, 0, tzinfo=UTC)
 STATES: tuple[DeliveryState, ...] = get_args(DeliveryState)
@@ -112,3 +112,71 @@ def test_where_an_issue_stands(
     counts: dict[DeliveryState, int], expected: tuple[str, str] | None
 ) -> None:
     assert finish(counts) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "counts", "held_back", "expected"),
+    [
+        ("sending", {"accepted": 1}, 0, ("sent", "")),
+        ("sending", {"accepted": 1, "planned": 1}, 0, None),
+        ("partly_sent", {"accepted": 2}, 0, ("sent", "")),
+        ("partly_sent", {"accepted": 1, "unknown": 1}, 0, ("partly_sent", "1 unknown")),
+        ("partly_sent", {"accepted": 1, "planned": 1}, 0, ("sending", "")),
+        ("partly_sent", {"accepted": 2, "withheld": 1}, 1, None),
+        ("partly_sent", {"refused": 1}, 0, ("missed", "1 refused")),
+        *((state, {"accepted": 2}, 0, None)
+          for state in ("draft", "scheduled", "stopped", "sent", "missed", "cancelled")),
+    ],
+)  # fmt: skip
+def test_an_issue_moves_on_when_its_last_doubt_is_settled(
+    state: IssueState,
+    counts: dict[DeliveryState, int],
+    held_back: int,
+    expected: tuple[str, str] | None,
+) -> None:
+    assert move_on(state, counts, held_back) == expected
+
+
+# ── doubts, and limits ───────────────────────────────────────────────────────────────────
+
+
+def test_a_doubt_is_never_sent_again_by_itself() -> None:
+    assert all(after_doubt("hold", attempts, NOW) is None for attempts in range(1, 9))
+
+
+def test_where_the_newsletter_says_so_it_is_and_that_ends() -> None:
+    again = [after_doubt("resend", attempts, NOW) for attempts in range(1, ledger.ATTEMPTS + 1)]
+    assert again[-1] is None
+    waits = [one.next_attempt_at - NOW for one in again if one and one.next_attempt_at]
+    assert waits == list(ledger.PAUSES)
+
+
+FULL = (3, NOW - timedelta(minutes=10))
+
+
+@pytest.mark.parametrize(
+    ("per_hour", "per_day", "hour", "day", "left", "free_at"),
+    [
+        (0, 0, FULL, FULL, None, None),
+        (5, 0, FULL, FULL, 2, None),
+        (5, 4, FULL, FULL, 1, None),
+        (3, 0, FULL, FULL, 0, NOW + timedelta(minutes=50)),
+        (2, 0, FULL, FULL, 0, NOW + timedelta(minutes=50)),
+        (0, 3, FULL, FULL, 0, NOW - timedelta(minutes=10) + timedelta(hours=24)),
+        (3, 3, FULL, FULL, 0, NOW - timedelta(minutes=10) + timedelta(hours=24)),
+        (3, 9, (0, None), FULL, 3, None),
+    ],
+)
+def test_of_two_limits_the_tighter_holds(
+    per_hour: int,
+    per_day: int,
+    hour: tuple[int, datetime | None],
+    day: tuple[int, datetime | None],
+    left: int | None,
+    free_at: datetime | None,
+) -> None:
+    found = allowance(per_hour, per_day, hour, day)
+    assert found.left == left
+    if left == 0:
+        assert found.free_at == free_at
+        assert found.what.startswith("at most ")
