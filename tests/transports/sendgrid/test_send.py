@@ -442,6 +442,22 @@ def passes(clock: StandingClock, path: str, span: timedelta) -> Callable[[Asked]
     return meanwhile
 
 
+def test_an_answer_may_take_its_time_and_still_there_is_a_way_out() -> None:
+    """Sending may take a timeout, and the answer another: that long before, nothing is posted."""
+    one = letter()
+    with desk(Script(), timeout_s=5.0) as at:
+        batch = at.transport.open_batch()
+        for spare_s, outcome in ((9, "deferred"), (10, "accepted")):
+            at.clock.at = batch.send_at - timedelta(minutes=10, seconds=spare_s)
+            assert outcomes(at.send(one, batch=batch), one) == [outcome]
+
+
+def test_a_key_that_may_not_call_back_is_not_tried_again() -> None:
+    with desk(Script(send=(DROP,), cancel=(Reply(403),))) as at:
+        at.send(letter(), batch=at.transport.open_batch())
+        assert at.server.paths().count(f"POST {CANCEL}") == 1
+
+
 def test_nothing_is_posted_that_could_not_be_called_back() -> None:
     one = letter()
     with desk(Script()) as at:
