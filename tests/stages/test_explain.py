@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import NotFound
-from pipeline.model.letters import AudienceReason, Verdict
+from pipeline.model.letters import AudienceReason, Batch, Receipt, Verdict
 from pipeline.model.log import Step
 from pipeline.model.people import Basis
 from pipeline.model.sales import Touch
@@ -19,12 +19,13 @@ from pipeline.stages.explain import explain_contact, explain_issue, explain_stor
 from pipeline.stages.explain.parts import Part, Parts, brief, first, latest, whole
 from pipeline.stages.sift import sift
 from pipeline.stores.sql import SqlStore
-from tests.builders import NOW
+from tests.builders import DUE, NOW
 from tests.compose_scene import REF, Scene, build_scene
 from tests.newsroom import Newsroom
 from tests.people_scene import bring, row
 from tests.story_scene import new_item, put_items
 
+LEASE = timedelta(minutes=2)
 ORDER = "Northline signs contract for two battery ferries"
 
 
@@ -376,6 +377,29 @@ def test_an_issue_that_was_written_on_often_in_short(scene: Scene) -> None:
     assert "liv approved it" in said
     assert f"Story 1: “Quay 1 opens an hour earlier”, {story[:8]}" in said
     assert whats(told.steps).count("eva wrote on “Quay 1 opens an hour earlier”") == 9
+
+
+def test_a_copy_in_doubt_names_its_batch_and_the_way_out(scene: Scene) -> None:
+    ada = scene.person("Ada")
+    ref = scene.ready().ref
+    approve(scene.acting("liv"), REF)
+    with scene.store.write() as tables:
+        (copy,) = tables.deliveries.of_contact(ada.id)
+        begun = tables.deliveries.attempting(
+            tables.deliveries.claim(copy.issue_id, "x", DUE + LEASE, DUE, 9), DUE,
+            transport="sendgrid", batch=Batch("batch-7", DUE),
+        )  # fmt: skip
+        receipts = [(one, Receipt(one.public_id, "unknown", "no answer")) for one in begun]
+        tables.deliveries.settle(receipts, DUE)
+    told = details(explain_issue(scene.ports, REF).steps)["1 letter copy unknown"]
+    assert told.splitlines() == [
+        "no answer, batch batch-7", f"`asterism deliver resolve {ref}` lists and settles them"
+    ]  # fmt: skip
+    told = details(explain_contact(scene.ports, "ada@northline.example").steps)
+    assert told[f"Copy of {ref}: unknown"].splitlines() == [
+        "no answer", "moved by sendgrid, batch batch-7",
+        f"`asterism deliver resolve {copy.public_id[:8]}` says what became of it",
+    ]  # fmt: skip
 
 
 def test_what_there_is_not_is_not_found(scene: Scene) -> None:

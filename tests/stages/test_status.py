@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.news import SourceState
+from pipeline.model.running import JobRun
 from pipeline.stages.compose import approve, open_issues, show, stop
-from pipeline.stages.deliver import deliver
+from pipeline.stages.deliver import allow_after_restore, deliver
+from pipeline.stages.explain import explain_issue
 from pipeline.stages.status import Status, status
 from pipeline.stores.sql import SqlStore
 from tests.builders import CATALOG, FERRIES, NOW, WEEKLY
 from tests.compose_scene import REF, Scene, build_scene
+from tests.stages.test_deliver import ScriptedTransport
 from tests.story_scene import new_item, put_items
 
 
@@ -180,6 +183,50 @@ def test_copies_in_doubt_come_first(scene: Scene) -> None:
     found = status(scene.ports)
     assert found.deliveries == {"unknown": 6}
     assert found.next[0].what.startswith("Of 6 copies it is not known whether they went out")
+    assert found.next[0].command == "asterism deliver resolve"
+
+
+def test_what_a_restore_holds_back_names_both_ways_out(scene: Scene) -> None:
+    asked(scene)
+    scene.people()
+    issue = scene.ready()
+    approve(scene.acting("liv"), REF)
+    scene.at(issue.due_at)
+    assert status(scene.ports).due_now == 1
+    with scene.store.write() as tables:
+        tables.jobs.set_mark("restored_at", issue.due_at.isoformat())
+    found = status(scene.ports)
+    assert (found.due_now, found.held) == (0, (issue.ref,))
+    assert found.next[0].command == f"asterism deliver allow {issue.ref}"
+    assert f"asterism issue stop {issue.ref}" in found.next[0].what
+    deliver(scene.ports)
+    allow_after_restore(scene.ports, REF)
+    assert status(scene.ports).held == ()
+
+
+def test_why_the_last_delivery_failed_is_told(scene: Scene) -> None:
+    asked(scene)
+    for outcome, detail in (("failed", "The relay is away."), ("done", "4 accepted")):
+        run = JobRun("deliver", NOW, NOW, NOW, outcome, detail, "here")  # type: ignore[arg-type]
+        with scene.store.write() as tables:
+            tables.jobs.record(run, NOW)
+        failed = "The last delivery failed: The relay is away."
+        assert (failed in sentences(status(scene.ports))) == (outcome == "failed")
+
+
+def test_a_real_transport_needs_https(scene: Scene) -> None:
+    """Status counts what approval would hold back, and explain names it."""
+    asked(scene)
+    scene.people()
+    scene.ready()
+    firm = replace(scene.ports.catalog.firm, base_url="http://letters.quaytide.example")
+    catalog = replace(scene.ports.catalog, firm=firm)
+    for transport, missing in ((scene.ports.transport, 0), (ScriptedTransport(), 1)):
+        its_ports = replace(scene.ports, catalog=catalog, transport=transport)
+        (issue,) = status(its_ports).newsletters[0].issues
+        assert issue.missing == missing
+        told = [step.detail for step in explain_issue(its_ports, REF).steps]
+        assert any("must be https" in one for one in told) == bool(missing)
 
 
 def test_people_without_a_basis_are_counted_and_told(scene: Scene) -> None:
