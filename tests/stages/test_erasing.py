@@ -249,6 +249,21 @@ def test_while_a_copy_is_on_its_way_nothing_is_erased(scene: Scene, tmp_path: Pa
     assert everything(scene.store) == before
 
 
+def test_nothing_is_written_down_of_the_erased(scene: Scene, tmp_path: Path) -> None:
+    ports = scene.acting("tom")
+    import_people(ports, FILE, "p.csv")
+    who = erase(ports, QUILL).public_id
+    before = everything(scene.store)
+    for act in (
+        lambda: hold(ports, who, "Quillon is away"),
+        lambda: pause(ports, who, date(2027, 6, 1)),
+        lambda: suppress(ports, who, detail="Quillon asked"),
+    ):
+        with pytest.raises(Conflict, match="was erased on 2027-03-08"):
+            act()
+    assert everything(scene.store) == before
+
+
 def test_news_of_a_copy_that_comes_later_brings_nothing_back(scene: Scene, tmp_path: Path) -> None:
     quill = busy(scene, tmp_path)
     with scene.store.read() as tables:

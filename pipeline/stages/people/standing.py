@@ -89,7 +89,7 @@ def suppress(ports: Ports, ref: str, *, scope: str = EVERYWHERE, detail: str = "
     if scope != EVERYWHERE:
         ports.catalog.find_newsletter(scope)
     with ports.store.write() as tables:
-        contact = tables.people.find(ref)
+        contact = _still_there(tables, ref)
         before = standing_as_logged(ports, tables, contact)
         if not tables.people.suppress(contact.id, scope, "asked", ports.clock.now(), detail):
             _keep_words(ports, tables, contact, before, detail)
@@ -126,7 +126,7 @@ def lift(ports: Ports, ref: str, evidence: str, *, scope: str = EVERYWHERE) -> E
     if scope != EVERYWHERE:
         ports.catalog.find_newsletter(scope)
     with ports.store.write() as tables:
-        contact = tables.people.find(ref)
+        contact = _still_there(tables, ref)
         _be_approver(ports, contact)
         before = standing_as_logged(ports, tables, contact)
         found = [one for one in tables.people.suppressions(contact.id) if one.scope == scope]
@@ -179,7 +179,7 @@ def _edit(
 ) -> Edited:
     """Look, act, write down. What is so already counts as no change, whoever was quicker."""
     with ports.store.write() as tables:
-        contact = tables.people.find(ref)
+        contact = _still_there(tables, ref)
         before = standing_as_logged(ports, tables, contact)
         if before == before | wish:
             return Edited(contact, False, before, before)
@@ -189,6 +189,17 @@ def _edit(
         except Conflict as stale:
             raise _both(ports, tables, contact, seen, wish) from stale
         return _edited(ports, tables, verb, contact, before)
+
+
+def _still_there(tables: Tables, ref: str) -> Contact:
+    """Raises: NotFound, BadInput; Conflict when they were erased"""
+    contact = tables.people.find(ref)
+    if contact.erased_at is not None:
+        raise Conflict(
+            f"This person was erased on {contact.erased_at:%Y-%m-%d}; they get no letters.",
+            "Nothing about them can be changed, or written down.",
+        )
+    return contact
 
 
 def _edited(
