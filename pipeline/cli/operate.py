@@ -28,8 +28,9 @@ SIGNS = {"good": good("✓"), "doubtful": "!", "bad": bad("✗"), "unknown": qui
 @json_option
 @pass_session
 def doctor(session: Session, answers: Path | None, no_dns: bool, json_out: bool) -> int:
-    """Look everything over: settings, files, disk, clock, database, transport, DNS records.
+    """Look it all over: what is wrong, and how to mend it.
 
+    Settings, files, disk, clock, database, transport, the sender's DNS records.
     Changes nothing and sends nothing. Ends with 1 when something is bad.
     """
     from pipeline.stages.doctor import examine, worst

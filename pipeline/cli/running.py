@@ -28,7 +28,7 @@ _RUNS = 30
 @click.option("--public-only", is_flag=True, help="Nothing but the pages that readers reach.")
 @pass_session
 def run(session: Session, host: str, port: int, public_only: bool) -> None:
-    """Do everything by itself, and serve the pages, until it is stopped.
+    """The service: jobs and pages, until it is stopped.
 
     Ctrl+C or SIGTERM stops it at its next good place; a second one at once. It may run on
     several machines with one database: each thing is still done once. Files that change are
@@ -94,7 +94,9 @@ def _soon(at: datetime, now: datetime) -> str:
 @json_option
 @pass_session
 def tick(session: Session, json_out: bool) -> None:
-    """Do once what is due now, for cron; what `run` does every few seconds.
+    """Do once what is due now, for cron.
+
+    `run` does the same every few seconds.
 
     It may be called as often as you like, by several machines too. With a mistake in the files
     it does nothing and ends with 2: the mistakes are named, and what was due is made up for
@@ -142,7 +144,7 @@ def _next_words(coming: tuple[Coming, ...]) -> str:
 @json_option
 @pass_session
 def jobs(session: Session, name: str, json_out: bool) -> None:
-    """What runs by itself: when each job ran, what it did, and when it runs next.
+    """What runs by itself: the last run of each job, and the next.
 
     With a NAME its latest runs that did something.
     """
