@@ -89,7 +89,7 @@ def test_an_issue_that_no_limit_lets_begin_stays_as_it_is(store: SqlStore) -> No
         raw.execute(sa.insert(schema.delivery_events), event)
     done = deliver(limited(scene, ScriptedTransport(), StandingClock(), hour=1))
     assert done.issues[0].state == "scheduled"
-    assert done.issues[0].reason == "it waits: at most 1 mails in an hour"
+    assert done.issues[0].reason == "it waits: at most 1 mail in an hour"
 
 
 def test_what_did_not_leave_takes_no_room(store: SqlStore) -> None:
@@ -261,6 +261,15 @@ def test_receipts_may_come_in_any_order_and_one_that_is_missing_is_a_doubt(
 def copies_of(scene: Scene) -> list:  # type: ignore[type-arg]
     with scene.store.read() as tables:
         return list(tables.deliveries.of_issue(scene.issue.id))
+
+
+def test_no_lease_is_so_long_that_it_counts_as_over(store: SqlStore) -> None:
+    scene = build_scene(store, contacts=2)
+    scene.plan()
+    clock, nosy = StandingClock(), ScriptedTransport()
+    slow = SlowTransport(clock, lambda: deliver(ports(scene, nosy, clock)))
+    deliver(ports(scene, slow, clock), lease_s=100_000)
+    assert (len(slow.sent), nosy.sent) == (2, [])
 
 
 # ── asked to stop ────────────────────────────────────────────────────────────────────────

@@ -176,8 +176,8 @@ def allowance(
     found = [
         Allowance(max(most - begun, 0), earliest + length if earliest else None, words)
         for most, (begun, earliest), length, words in (
-            (per_hour, hour, HOUR, f"at most {per_hour} mails in an hour"),
-            (per_day, day, DAY, f"at most {per_day} mails in 24 hours"),
+            (per_hour, hour, HOUR, f"at most {_mails(per_hour)} in an hour"),
+            (per_day, day, DAY, f"at most {_mails(per_day)} in 24 hours"),
         )
         if most
     ]
@@ -187,3 +187,7 @@ def allowance(
 def _tightness(one: Allowance) -> tuple[int, float]:
     """Of two limits that leave nothing, the one that lasts longer."""
     return one.left or 0, -one.free_at.timestamp() if one.free_at else 0.0
+
+
+def _mails(number: int) -> str:
+    return "1 mail" if number == 1 else f"{number:,} mails"

@@ -13,7 +13,7 @@ from pipeline.model.catalog import Newsletter
 from pipeline.model.letters import Delivery, DeliveryState, Issue, IssueState
 from pipeline.owners import this_process
 from pipeline.ports import Ports, Tables
-from pipeline.rules.letters.ledger import OPEN
+from pipeline.rules.letters.ledger import LONGEST_LEASE, OPEN
 from pipeline.stages.deliver.doubts import settle_doubts
 from pipeline.stages.deliver.holding import held_since
 from pipeline.stages.deliver.lateness import GONE, beat_of, too_late
@@ -66,7 +66,8 @@ def deliver(ports: Ports, *, chunk: int | None = None, lease_s: int = LEASE_S) -
     """
     check_setup(ports)
     size = chunk or max(ports.transport.batch_size, CLAIM)
-    run = _Run(ports, this_process(), size, timedelta(seconds=lease_s))
+    lease = min(timedelta(seconds=lease_s), LONGEST_LEASE)
+    run = _Run(ports, this_process(), size, lease)
     doubts = settle_doubts(ports)
     with ports.store.read() as tables:
         due = tables.deliveries.due(ports.clock.now())
