@@ -83,11 +83,12 @@ figure + *, table + .small, svg + .small { margin-top: 14px; }
 .sheet .missed { fill: none; stroke: var(--warn); stroke-width: 2.2; stroke-linecap: round; }
 .sheet .skipped { fill: none; stroke: var(--ink-2); stroke-width: 2; }
 
-table { width: 100%; border-collapse: collapse; font: 15px/1.45 var(--sans); }
+table { width: 100%; border-collapse: collapse; font: 15px/1.45 var(--sans);
+  overflow-wrap: break-word; }
 caption { padding-bottom: 8px; text-align: start; color: var(--ink-2); }
 th, td { padding: 7px 12px 7px 0; border-top: 1px solid var(--line); text-align: start;
   vertical-align: baseline; font-weight: normal; font-variant-numeric: tabular-nums lining-nums; }
-thead th { border-top: 0; color: var(--ink-2); font-size: 14px; }
+thead th { border-top: 0; color: var(--ink-2); font-size: 14px; white-space: nowrap; }
 tbody th { font-family: var(--serif); font-size: 17px; }
 .beats td:first-child { white-space: nowrap; }
 .n { text-align: end; padding-right: 0; padding-left: 12px; white-space: nowrap; }
@@ -95,18 +96,20 @@ tbody th { font-family: var(--serif); font-size: 17px; }
 tbody tr:last-child > * { border-bottom: 1px solid var(--line); }
 footer { margin-top: 52px; padding: 16px 0 56px; border-top: 3px double var(--deep);
   color: var(--ink-2); font: 15px/1.6 var(--sans); }
+@media (min-width: 561px) { .wide td { white-space: nowrap; } }
 @media (max-width: 560px) {
   body { font-size: 17px; }
   .lede { font-size: 19px; }
   .beats { grid-template-columns: minmax(0, 1fr); }
   .wide thead { position: absolute; width: 1px; height: 1px; overflow: hidden;
     clip-path: inset(50%); }
-  .wide tr { display: flex; flex-wrap: wrap; gap: 0 14px; padding: 8px 0;
+  .wide tr { display: flex; flex-wrap: wrap; gap: 0 10px; padding: 8px 0;
     border-top: 1px solid var(--line); }
   .wide tbody tr:last-child { border-bottom: 1px solid var(--line); }
   .wide tbody tr > * { padding: 0; border: 0; text-align: start; }
   .wide tbody th { flex: 0 0 100%; }
-  .wide td { color: var(--ink-2); }
+  .wide td { color: var(--ink-2); font-size: 14px; }
+  .wide td:nth-child(3) { flex: 1 0 60%; }
   .wide td[data-of]::after { content: " " attr(data-of); }
 }
 @page { size: A4; margin: 17mm 18mm 19mm; }
