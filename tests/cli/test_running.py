@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.door import ISSUE, THURSDAY, Door, clean_environment
+from tests.world import World
 
 WAIT_S = 120
 
@@ -182,13 +183,28 @@ def test_changed_files_come_into_force_and_broken_ones_do_not(made: Door) -> Non
     assert program.logged.count("The last good files stay in force") == 1, "told once"
 
 
+FEEDS = """sources:
+  - key: slow-post
+    name: The Slow Post
+    url: {url}
+    constellations: [power-tools]
+"""
+
+
 def test_a_second_signal_leaves_at_once(made: Door) -> None:
-    """A source that hangs keeps the first one waiting."""
-    with running(made) as program:
-        program.until(lambda: has_run(made, "tidy"))
-        program.process.send_signal(signal.SIGTERM)
-        program.process.send_signal(signal.SIGTERM)
-        assert program.process.wait(WAIT_S) in (0, 128 + signal.SIGTERM)
+    """A source that hangs keeps the program from its next good place."""
+    with World() as world:
+        world.routes["/feed"] = lambda call: call.linger(WAIT_S)
+        made.path("feeds.yaml").write_text(FEEDS.format(url=world.url("/feed")), "utf-8")
+        made.environment["ASTERISM_ALLOW_PORTS"] = str(world.port)
+        with running(made) as program:
+            program.until(lambda: world.calls)
+            program.process.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                program.process.wait(2)
+            program.process.send_signal(signal.SIGTERM)
+            assert program.process.wait(WAIT_S) == 128 + signal.SIGTERM
+    assert "Stopped." not in program.said
 
 
 def test_run_refuses_letters_with_an_unsealed_address(made: Door) -> None:
@@ -258,8 +274,8 @@ def test_jobs_says_how_each_stands(made: Door) -> None:
     assert re.search(r"deliver +never +nothing in sight", never)
     made("tick")
     said = made("jobs").out
-    assert re.search(r"gather +Wed 18 Nov 2026 08:00 GMT +\d+ new items from", said)
-    assert re.search(r"tidy +Wed 18 Nov 2026 08:00 GMT +nothing to do +Thu 19 Nov 2026 00:00", said)
+    assert re.search(r"gather +Wed 18 Nov 2026 08:00 \w+ +\d+ new items from", said)
+    assert re.search(r"tidy +Wed 18 Nov 2026 08:00 \w+ +nothing to do +Thu 19 Nov 2026 00:00", said)
 
 
 def test_jobs_again_is_the_same_and_writes_nothing(made: Door) -> None:
@@ -273,7 +289,7 @@ def test_jobs_shows_the_runs_of_one(made: Door) -> None:
     made("tick")
     said = made("jobs", "gather").out
     assert "gather, every 10 minutes" in said
-    assert "✓ Wed 18 Nov 2026 08:00 GMT" in said
+    assert "✓ Wed 18 Nov 2026 08:00 " in said
     assert [one["job"] for one in made.ask("jobs", "gather")] == ["gather"]
     assert "No run has found anything to do." in made("jobs", "tidy").out
     assert "tidy, every 1 day" in made("jobs", "tidy").out
