@@ -12,9 +12,12 @@ from pipeline.rules.schedule import Job
 from pipeline.scheduler import words
 
 _MINUTE = timedelta(minutes=1)
-#: What may ask many servers, or send thousands of copies. Whoever dies is found out before.
-_LONG = timedelta(minutes=60)
+#: Who dies on this machine loses a job at once; on another one after this.
 _SHORT = timedelta(minutes=10)
+#: What may ask hundreds of servers.
+_LONG = timedelta(minutes=30)
+#: A sending may last longer: then a second one helps it, and the ledger keeps them apart.
+_SHARED = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ def jobs(ports: Ports) -> Sequence[Work]:
     return (
         Work(Job("events", _MINUTE, _SHORT), _events, _postings_wait),
         *mailbox,
-        Work(Job("deliver", _MINUTE, _LONG), _deliver, _copies_due),
+        Work(Job("deliver", _MINUTE, _SHARED), _deliver, _copies_due),
         Work(Job("gather", 10 * _MINUTE, _LONG), _gather, _sources_due),
         Work(Job("sift", 10 * _MINUTE, _LONG), _sift),
         Work(Job("open", 5 * _MINUTE, _SHORT), _open),

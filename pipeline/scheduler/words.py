@@ -103,11 +103,11 @@ def tidied(done: Tidied) -> str:
 
 
 def taken_in(done: TakenIn) -> str:
-    """`2 postings: 40 events, 38 copies moved, 1 gets no letters any more; 1 was broken`."""
+    """`2 postings: 40 events, 38 copies moved, letters ended for 1; 1 broken`."""
     if not done.postings:
         return ""
     parts = [_count(done.events, "event"), f"{_count(done.moved, 'copy', 'copies')} moved"]
-    parts += [f"{done.ended} get no letters any more"] if done.ended else []
+    parts += [f"letters ended for {done.ended}"] if done.ended else []
     return _joined(
         f"{_count(done.postings, 'posting')}: {', '.join(parts)}",
         f"{done.broken} broken" if done.broken else "",
