@@ -184,6 +184,20 @@ def test_what_is_within_the_limits_passes(running: FakeSendGrid, changes: dict[s
     assert (status, told) == (202, None)
 
 
+@pytest.mark.parametrize(
+    ("name", "arrives"),
+    [("Howdy y'all :(", False), ("Reader <x@y.example>", False), ('"Reader, PhD :("', True),
+     ("Reader Dr. O'Brien & Sons", True)],
+)  # fmt: skip
+def test_a_name_that_reads_as_an_address_leads_astray(
+    fake: FakeSendGrid, name: str, arrives: bool
+) -> None:
+    """Taken with a 202, and never seen again; so it is told of the real one."""
+    to = [{"email": "reader1@northline.example", "name": name}]
+    assert send(fake, mail_to(1, personalizations=[{**person(1), "to": to}]))[0] == 202
+    assert fake.delivered() == ({"delivery1": 1} if arrives else {})
+
+
 def test_a_packed_body_is_unpacked(fake: FakeSendGrid) -> None:
     raw = gzip.compress(json.dumps(mail_to(1)).encode())
     assert send(fake, None, raw=raw, Content_Encoding="gzip")[0] == 202

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.fake_sendgrid.rules import recipients
+from tests.fake_sendgrid.rules import is_lost, recipients
 
 #: A batch can surely be called back until so long before it goes.
 SURE_S = 600
@@ -50,6 +50,7 @@ class Copy:
 
     delivery: str
     recipient: str
+    recipient_name: str
     sender: str
     sender_name: str
     subject: str
@@ -179,17 +180,26 @@ class Books:
             "INSERT INTO mails (message_id, body) VALUES (?, ?)", (message_id, json.dumps(mail))
         ).lastrowid
         rows = [
-            (mail_id, number, delivery, address, mail.get("batch_id"), send_at, now)
+            (
+                mail_id,
+                number,
+                delivery,
+                one["email"],
+                mail.get("batch_id"),
+                send_at,
+                now,
+                "lost" if is_lost(one.get("name", "")) else "waiting",
+            )
             for number, each in enumerate(mail["personalizations"])
             for delivery in [
                 {**mail.get("custom_args", {}), **each.get("custom_args", {})}.get("delivery", "")
             ]
             for send_at in [each.get("send_at", mail.get("send_at", now))]
-            for address in recipients(each)
+            for one in recipients(each)
         ]
         self._sql.executemany(
             "INSERT INTO copies (mail_id, number, delivery, recipient, batch_id, send_at, "
-            "accepted_at, fate) VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting')",
+            "accepted_at, fate) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
         self._settle(now)  # what need not wait goes at once
@@ -284,6 +294,9 @@ def _copy(mail: Mapping[str, Any], number: int, recipient: str, message_id: str)
     return Copy(
         delivery=arguments.get("delivery", ""),
         recipient=recipient,
+        recipient_name=next(
+            one.get("name", "") for one in recipients(each) if one["email"] == recipient
+        ),
         sender=sender["email"],
         sender_name=sender.get("name", ""),
         subject=_filled(each.get("subject", mail.get("subject", "")), values),

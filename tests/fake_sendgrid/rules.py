@@ -77,9 +77,22 @@ def answer(found: Sequence[Broken]) -> dict[str, Any]:
     }
 
 
-def recipients(personalization: Mapping[str, Any]) -> list[str]:
-    """All addresses of one personalization."""
-    return [one["email"] for kind in ("to", "cc", "bcc") for one in personalization.get(kind, ())]
+def is_quoted(name: str) -> bool:
+    """Whether a name may stand in a list of addresses, whatever it holds."""
+    return bool(re.fullmatch(r'"(?:[^"\\]|\\.)*"', name))
+
+
+def is_lost(name: str) -> bool:
+    """Whether the real one takes a name and then sends the copy to a piece of it.
+
+    Source: issues 291 of sendgrid-python and 394 of sendgrid-ruby
+    """
+    return bool(set(name) & set('():<>@[]"\\')) and not is_quoted(name)
+
+
+def recipients(personalization: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Everybody whom one personalization goes to."""
+    return [one for kind in ("to", "cc", "bcc") for one in personalization.get(kind, ())]
 
 
 # ── personalizations ─────────────────────────────────────────────────────────────────────
@@ -110,7 +123,7 @@ def _personalizations(mail: Mapping[str, Any], now: float) -> Iterator[Broken]:
 
 def _everybody(all_of_them: Sequence[Mapping[str, Any]]) -> Iterator[Broken]:
     """Rules across all recipients of one request."""
-    addresses = [address for each in all_of_them for address in recipients(each)]
+    addresses = [one["email"] for each in all_of_them for one in recipients(each)]
     if len(addresses) > MOST_RECIPIENTS:
         yield (
             "personalizations",
@@ -155,7 +168,7 @@ def _addresses(people: Any, field: str) -> Iterator[Broken]:
     for number, one in enumerate(people):
         yield from _person(one, f"{field}.{number}")
         name = one.get("name", "") if isinstance(one, dict) else ""
-        if isinstance(name, str) and set(name) & {";", ","}:
+        if isinstance(name, str) and set(name) & {";", ","} and not is_quoted(name):
             yield f"{field}.{number}.name", "The name cannot include either the ; or , characters."
 
 

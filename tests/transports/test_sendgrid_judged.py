@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
@@ -19,14 +21,16 @@ from pipeline.settings import SendGridSettings
 from pipeline.stores.migrate import migrate
 from pipeline.stores.sql import SqlStore
 from pipeline.transports.sendgrid.events import SendGridEvents
+from pipeline.transports.sendgrid.limits import faults
 from pipeline.transports.sendgrid.send import SendGridTransport
 from tests.builders import FIRM, NOW, SECRET, WEEKLY
 from tests.fake_sendgrid import KEY, FakeSendGrid, Fault, events
 from tests.ledger_scene import build_scene
+from tests.test_fake_sendgrid import BAD, GOOD, mail_to
 
 #: Names as people have them, and as nobody should.
 NAMES = (
-    "Ingrid Number", "Bjørn Ødegård", "Reader Second", "O'Brien \"Obi\" <x@y.example>",
+    "Ingrid Number", "Bjørn Ødegård", "Reader, Second; of Many", "O'Brien \"Obi\" <x@y.example>",
     "-name-", "{{first_name}}", "%recipient%", "$1 \\1 \\g<0>", "<b>bold</b> & Sons", "山田 太郎",
     "a" * 200, "[greeting]", "#first_name#", "\u202eevil", "slot1", "<%body%>",
 )  # fmt: skip
@@ -149,6 +153,25 @@ def test_nobody_sees_anybody_else(
             assert len(each["to"]) == 1
             assert not each.get("cc")
             assert not each.get("bcc")
+
+
+#: What no body of ours can hold, and what is counted another way at the very edge.
+NEVER_OURS = {
+    "big arguments", "big arguments together", "text twice", "a batch nobody made",
+    "two ways to reply", "a pool of one letter", "settings as text", "an attachment of nothing",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", sorted(set(BAD) - NEVER_OURS))
+def test_what_is_refused_there_is_found_before_it_is_posted(what: str) -> None:
+    mail = mail_to(1, **deepcopy(BAD[what][1]))
+    assert faults(mail, len(json.dumps(mail)), NOW)
+
+
+@pytest.mark.parametrize("what", GOOD)
+def test_what_passes_there_is_not_held_back(what: str) -> None:
+    mail = mail_to(1, **deepcopy(GOOD[what]))
+    assert faults(mail, len(json.dumps(mail)), NOW) == ()
 
 
 #: What happens to the post, how the fake answers, and whether it took the mail.

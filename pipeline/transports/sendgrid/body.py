@@ -8,6 +8,7 @@ another; so it matters not in which order they are replaced.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,12 @@ TRACKING = {
     "subscription_tracking": OFF,
     "ganalytics": OFF,
 }
+
+#: What no name of a recipient may hold there: it is put into an address list unquoted, and
+#: the copy goes to a piece of the name, or nowhere, without a word.
+#: Source: SendGrid's “Limitations” (, and ;); issues 22 and 291 of sendgrid-python, 394 of
+#: sendgrid-ruby (the others)
+LIST_SIGNS = re.compile(r"[(),:;<>@\[\]\"\\]")
 
 Body = dict[str, Any]
 
@@ -126,8 +133,9 @@ class _Tags:
 def _personalization(copy: Copy, tags: _Tags) -> Body:
     headers = {name: value for name, value in copy.content.headers.items() if name != "Reply-To"}
     substitutions = tags.words(copy.content.values)
+    name = " ".join(LIST_SIGNS.sub(" ", copy.content.recipient_name).split())
     whole = {
-        "to": [mailbox(copy.envelope.recipient, copy.content.recipient_name)],
+        "to": [mailbox(copy.envelope.recipient, name)],
         "headers": headers,
         "substitutions": substitutions,
         "custom_args": {DELIVERY_ARG: copy.id},

@@ -141,6 +141,8 @@ def _of_copy(one: Mapping[str, Any], body: Mapping[str, Any], now: datetime) -> 
         yield "it goes to nobody"
     for box in _boxes(one):
         yield from _mailbox("the address", box)
+        if isinstance(box, Mapping) and set(str(box.get("name", ""))) & {",", ";"}:
+            yield "the name at the address holds a comma or a semicolon"
     if "from" in one:
         yield from _mailbox("the sender", one["from"], ascii_only=True)
     yield from _subject(one, body)

@@ -213,9 +213,17 @@ def theirs(envelopes: tuple[Envelope, ...], body: Body) -> Any:
 
 
 def test_the_body_is_what_their_own_package_builds() -> None:
-    envelopes = (letter(1), letter(2, recipient_name='Vik, "Ingrid" & Sønn'))
+    envelopes = (letter(1), letter(2, recipient_name="Vik & Sønn's Ingrid."))
     body = body_of(*envelopes, sandbox=True)
     assert body == theirs(envelopes, body)
+
+
+def test_a_recipients_name_holds_nothing_that_reads_as_another_address() -> None:
+    """SendGrid writes it into a list of addresses as it is."""
+    (one,) = body_of(letter(1, recipient_name='Vik, "Ingrid" <(PhD); x:@y[z]\\'))[
+        "personalizations"
+    ]
+    assert one["to"] == [{"email": "reader1@northline.example", "name": "Vik Ingrid PhD x y z"}]
 
 
 @pytest.fixture(scope="session")
