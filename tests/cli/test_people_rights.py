@@ -26,7 +26,12 @@ def test_people_imports_lists_what_was_brought_in(gathered: Door) -> None:
     assert "new" in said
     (record,) = gathered.ask("people", "imports")
     assert (record["name"], record["undone_at"]) == ("people.csv", None)
-    assert gathered("people", "imports").out == said
+
+
+def test_people_imports_again_writes_nothing(gathered: Door) -> None:
+    before = gathered.state()
+    assert gathered("people", "imports").out == gathered("people", "imports").out
+    assert gathered.state() == before
 
 
 def test_people_imports_of_an_empty_workspace_says_what_to_do(made: Door) -> None:
