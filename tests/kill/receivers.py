@@ -274,11 +274,12 @@ class SmtpSink(_Clock):
             self._port = free.getsockname()[1]
         program = self.program()
         assert program is not None
+        rights = ["-u", "nobody"] if os.geteuid() == 0 else []
         self._process = subprocess.Popen(
-            [program, "-4", "-u", "nobody", "-R", str(self._dump), "-d", "%M.",
-             f"127.0.0.1:{self._port}", "100"],
+            [program, "-4", *rights, "-d", "%M.", f"127.0.0.1:{self._port}", "100"],
+            cwd=self._dump,
             start_new_session=True,
-        )  # fmt: skip
+        )
         self._wait()
         self._most = 0
         self._line = SlowLine(self._port, lambda: self.taken() < self._most)
@@ -291,9 +292,7 @@ class SmtpSink(_Clock):
     @staticmethod
     def missing() -> str:
         """Why it cannot be had here; empty when it can."""
-        if SmtpSink.program() is None:
-            return "no smtp-sink (postfix) on this machine"
-        return "" if os.geteuid() == 0 else "smtp-sink writes what it took only for root"
+        return "" if SmtpSink.program() else "smtp-sink (package postfix) is not installed"
 
     def _wait(self) -> None:
         ends = time.monotonic() + PATIENCE_S
