@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,18 +15,21 @@ from pipeline.ports import Ports
 from pipeline.scheduler import Rounds, refuse_unsafe
 from pipeline.web.app import serve_live
 
+#: Some senders say the same word twice at once: to a process, and to its whole group.
+ECHO_S = 1.0
+
 
 class Stop:
-    """Whether SIGTERM or SIGINT came; a second one ends the process where it stands.
+    """Whether SIGTERM or SIGINT came; a second one, later, ends the process where it stands.
 
     That is safe: whatever is cut off is taken up or made up for by the next start.
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        self._asked_at: float | None = None
 
     def __call__(self) -> bool:
-        return self._asked
+        return self._asked_at is not None
 
     @contextmanager
     def heard(self) -> Iterator[None]:
@@ -43,9 +47,11 @@ class Stop:
                 signal.signal(number, listener)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        now = time.monotonic()
+        if self._asked_at is None:
+            self._asked_at = now
+        elif now - self._asked_at > ECHO_S:
             os._exit(128 + number)
-        self._asked = True
 
 
 def run(

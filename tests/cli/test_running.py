@@ -117,6 +117,7 @@ def test_it_says_what_it_will_do_does_it_and_stops_by_a_word(approved: Door, num
         assert program.get("/readyz") == (200, "ok\n")
         assert program.get("/")[0] == 200
         program.until(lambda: has_run(approved, "tidy"))
+        program.process.send_signal(number)  # as `timeout` and make do: to it, and to its group
         assert program.end(number) == 0
     said = program.said
     for words in (
