@@ -17,6 +17,7 @@ from pipeline.workspace.fields import is_key
 from pipeline.workspace.output import sweep
 from pipeline.workspace.reading import Reading, read
 from pipeline.workspace.shapes import AccountsShape, ConstellationShape, FeedsShape, FirmShape
+from pipeline.workspace.shipped import starter
 from pipeline.workspace.table import parse_table
 
 #: A temporary file that is older was left by a writer that died.
@@ -24,6 +25,9 @@ ABANDONED_S = 24 * 3600
 
 #: Raised when the same files come to mean other rows, so that they are adopted again.
 READING = b"1"
+
+#: Templates that came after the first workspaces were made.
+LATER = ("notice.html.j2", "notice.txt.j2")
 
 
 #: Stands in for a firm.yaml that could not be read at all.
@@ -56,10 +60,16 @@ class FileWorkspace:
     def template(self, name: str) -> str:
         """Source of templates/NAME.
 
+        Of mail among ourselves the program's own where the workspace has none: workspaces that
+        were made before there was such mail go on.
+
         Raises: NotFound; BadInput when it is no UTF-8 text
         """
         folder = (self.root / "templates").resolve()
         path = (folder / name).resolve()
+        if name in LATER and not path.is_file():
+            folder = starter().resolve() / "templates"
+            path = folder / name
         if not path.is_relative_to(folder) or not path.is_file():
             raise NotFound(
                 f"There is no template templates/{name}.",

@@ -10,18 +10,12 @@ from pipeline.errors import BadInput, Conflict
 from pipeline.workspace.environment import new_secret
 from pipeline.workspace.output import no_room
 from pipeline.workspace.schema import json_schemas, schema_bytes
+from pipeline.workspace.shipped import PACKAGE, starter
 
-_PACKAGE = Path(__file__).parents[1]
 _IGNORED = """# Written by the program, or secret: never in git.
 /output/
 /.env
 """
-
-
-def starter() -> Path:
-    """Where the starter lies: in the package when it was installed, else the source checkout."""
-    packed = _PACKAGE / "starter"
-    return packed if packed.is_dir() else _PACKAGE.parent
 
 
 def init(directory: Path, *, sample: bool = False) -> tuple[Path, ...]:
@@ -32,7 +26,7 @@ def init(directory: Path, *, sample: bool = False) -> tuple[Path, ...]:
     """
     if directory.exists() and not directory.is_dir():
         raise BadInput(f"{directory} is a file, not a folder.", "Name a new folder.")
-    files = dict(_files(_PACKAGE / "sample" if sample else starter()))
+    files = dict(_files(PACKAGE / "sample" if sample else starter()))
     in_the_way = sorted(name for name in files if os.path.lexists(directory / name))
     if in_the_way:
         shown = ", ".join(in_the_way[:8]) + (" …" if len(in_the_way) > 8 else "")

@@ -9,7 +9,7 @@ import pytest
 from pipeline.model.catalog import Firm
 from pipeline.rules.example import out_of_reach, still_example
 from pipeline.workspace.files import FileWorkspace
-from pipeline.workspace.starter import starter
+from pipeline.workspace.shipped import starter
 from tests.builders import FIRM
 
 

@@ -15,6 +15,7 @@ from pipeline.errors import BadInput, Down, NotFound
 from pipeline.model.catalog import Cap, Rhythm, Selectors, Word
 from pipeline.workspace import output
 from pipeline.workspace.files import FileWorkspace
+from pipeline.workspace.starter import init
 from tests.workspace.conftest import FEEDS, FERRIES, FIRM, Folder
 
 FERRY_FILE = "constellations/ferries.yaml"
@@ -562,3 +563,18 @@ def test_a_folder_that_cannot_be_written(folder: Folder) -> None:
 def test_feeds_and_firm_are_as_long_as_these_tests_think() -> None:
     """Line numbers above are counted in these texts."""
     assert (len(FIRM.splitlines()), len(FEEDS.splitlines())) == (29, 18)
+
+
+def test_a_workspace_from_before_notices_takes_the_programs_own(tmp_path: Path) -> None:
+    """What came later is not missed; what a person wrote is taken first, and the rest is."""
+    init(tmp_path / "w")
+    workspace = FileWorkspace(tmp_path / "w")
+    folder = tmp_path / "w" / "templates"
+    own = workspace.template("notice.html.j2")
+    (folder / "notice.html.j2").unlink()
+    assert workspace.template("notice.html.j2") == own
+    (folder / "notice.html.j2").write_text("ours")
+    assert workspace.template("notice.html.j2") == "ours"
+    (folder / "letter.html.j2").unlink()
+    with pytest.raises(NotFound, match=r"templates/letter\.html\.j2"):
+        workspace.template("letter.html.j2")
