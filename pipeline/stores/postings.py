@@ -54,6 +54,7 @@ class SqlPostings:
         if not first:
             return ()
         copies = self._copies({event.delivery_public_id for event in first.values()})
+        erased = self._erased(copies)
         rows = [
             {
                 "provider": provider,
@@ -61,7 +62,7 @@ class SqlPostings:
                 "posting_id": posting_id,
                 "delivery_id": copies.get(event.delivery_public_id),
                 "what": event.what,
-                "detail": event.detail,
+                "detail": "" if event.delivery_public_id in erased else event.detail,
                 "at": event.at,
             }
             # in one order, whoever writes: two postings at once may tell of the same
@@ -90,7 +91,7 @@ class SqlPostings:
         """Copies whose reader was erased: what is told of them may hold the address again."""
         rows = self._connection.scalars(
             sa.select(deliveries.c.public_id).where(
-                deliveries.c.id.in_(copies.values()), deliveries.c.address == ""
+                deliveries.c.id.in_(list(copies.values())), deliveries.c.address == ""
             )
         )
         return set(rows)
