@@ -896,8 +896,8 @@ class DeliveriesTable(Protocol):
         """
         ...
 
-    def in_doubt(self, now: datetime) -> Sequence[Delivery]:
-        """Attempting rows whose lease ran out: somebody died between sending and settling."""
+    def take_doubts(self, owner: str, lease_until: datetime, now: datetime) -> Sequence[Delivery]:
+        """Attempting rows whose lease ran out, from now on ours to ask about."""
         ...
 
     def next_due(self, now: datetime) -> datetime | None:

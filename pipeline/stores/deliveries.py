@@ -354,7 +354,7 @@ class SqlDeliveries:
         doubts: list[tuple[int, str, str]] = []
         for delivery, receipt in receipts:
             row = standing.get(delivery.id)
-            if row is None or row.fence != delivery.fence:
+            if row is None or not _may_settle(row, delivery):
                 counts["stale"] += 1
                 continue
             settlement = _settlement(row, receipt, now)
@@ -405,6 +405,26 @@ class SqlDeliveries:
         note(self._connection, notes, now)
         self._put([(id_, ledger.Settlement(now_is[id_], why[id_])) for id_ in why], now)
         return [Moved(replace(_delivery(row), state=now_is[row.id]), was=row.state) for row in rows]
+
+    def take_doubts(self, owner: str, lease_until: datetime, now: datetime) -> Sequence[Delivery]:
+        """The rows in doubt, from now on ours to ask about.
+
+        Whoever was slow and lives after all can settle them no more: calling a batch back
+        throws away what they may just have been told is accepted.
+        """
+        rows = self._connection.execute(
+            sa.select(deliveries)
+            .where(deliveries.c.state == "attempting", due.lease_is_over(now))
+            .order_by(deliveries.c.id)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for start in range(0, len(rows), PAGE):
+            self._connection.execute(
+                sa.update(deliveries)
+                .where(deliveries.c.id.in_([row.id for row in rows[start : start + PAGE]]))
+                .values(claimed_by=owner, lease_until=lease_until, fence=deliveries.c.fence + 1)
+            )
+        return [replace(_delivery(row), fence=row.fence + 1) for row in rows]
 
     def give_back(self, given: Sequence[Delivery], reason: str, now: datetime) -> int:
         """Attempting rows that surely did not leave are planned again; how many.
@@ -570,14 +590,6 @@ class SqlDeliveries:
 
     # ── read ─────────────────────────────────────────────────────────────────────────────
 
-    def in_doubt(self, now: datetime) -> Sequence[Delivery]:
-        """Attempting rows whose lease ran out: somebody died between sending and settling."""
-        return self._read(
-            sa.select(deliveries)
-            .where(deliveries.c.state == "attempting", due.lease_is_over(now))
-            .order_by(deliveries.c.id)
-        )
-
     def batches_of(self, ids: Sequence[int]) -> Mapping[int, Batch]:
         """Delivery id → the handle of its latest attempt, where there was one."""
         found: dict[int, Batch] = {}
@@ -672,6 +684,16 @@ def _kept_back(row: sa.Row[Any]) -> str:
 
 def _is_held(row: sa.Row[Any] | None, delivery: Delivery, state: DeliveryState) -> bool:
     return row is not None and row.state == state and row.fence == delivery.fence
+
+
+def _may_settle(row: sa.Row[Any], delivery: Delivery) -> bool:
+    """Whether a receipt is of what this row is about.
+
+    Whoever was so slow that the copy was given up as unknown still knows of this attempt.
+    """
+    if row.fence == delivery.fence:
+        return True
+    return bool(row.state == "unknown" and row.attempts == delivery.attempts)
 
 
 def _settlement(row: sa.Row[Any], receipt: Receipt, now: datetime) -> ledger.Settlement:

@@ -146,6 +146,54 @@ def test_a_crash_inside_a_batch_calls_all_of_it_back(store: SqlStore) -> None:
     assert provider.arrived() == Counter(one.public_id for one in copies(scene))
 
 
+def test_who_sleeps_while_others_take_over_doubles_and_loses_nothing(store: SqlStore) -> None:
+    scene = build_scene(store, contacts=4)
+    scene.plan()
+    clock, others = StandingClock(), Provider()
+
+    class Sleeper(Provider):
+        def send(
+            self, envelopes: Iterable[Envelope], batch: Batch | None = None
+        ) -> Iterator[Receipt]:
+            receipts = list(super().send(envelopes, batch))
+            if len(self.posted) == 1:
+                others.posted = self.posted
+                clock.at += timedelta(seconds=400)  # longer than the lease
+                deliver(ports(scene, others, clock))
+            yield from receipts
+
+    sleeper = Sleeper()
+    done = deliver(ports(scene, sleeper, clock))
+    assert done.issues[0].state == "sent"
+    assert others.cancelled == {"batch-1"}
+    assert others.arrived() == Counter(one.public_id for one in copies(scene))
+
+
+def test_what_is_being_called_back_cannot_be_settled_meanwhile(store: SqlStore) -> None:
+    """Its sender lives and was only slow; its receipts come just when the batch is asked about."""
+    scene = build_scene(store, contacts=4)
+    scene.plan()
+    claimed: list[Delivery] = []
+
+    class Overtaken(Provider):
+        def fates(self, ids: Sequence[str], batch: Batch | None = None) -> Mapping[str, Fate]:
+            with store.write() as tables:
+                receipts = [(one, Receipt(one.public_id, "accepted")) for one in claimed]
+                assert tables.deliveries.settle(receipts, LATER) == {"stale": 4}
+            return super().fates(ids, batch)
+
+    provider = Overtaken()
+    with store.write() as tables:
+        taken = tables.deliveries.claim(scene.issue.id, "slow", NOW + timedelta(minutes=1), NOW, 9)
+        claimed += tables.deliveries.attempting(
+            taken, NOW, transport="sendgrid", batch=Batch("batch-1", NOW + timedelta(minutes=15))
+        )
+    provider.posted["batch-1"] = [one.public_id for one in claimed]
+    deliver(ports(scene, provider, StandingClock(NOW + timedelta(minutes=3))))
+    assert provider.arrived() == Counter(one.public_id for one in copies(scene))
+    assert scene.states() == {"accepted": 4}
+
+
 def test_a_provider_that_gives_no_handle_gets_nothing(store: SqlStore) -> None:
     scene = build_scene(store)
     scene.plan()

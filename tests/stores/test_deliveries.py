@@ -459,11 +459,24 @@ def test_attempting_rows_are_in_doubt_only_when_the_lease_ran_out(store: SqlStor
     scene = build_scene(store)
     scene.plan()
     begun = begin(scene, claim(scene, limit=2))
-    with store.read() as tables:
-        assert tables.deliveries.in_doubt(NOW) == []
-        doubts = tables.deliveries.in_doubt(NOW + LEASE)
+    with store.write() as tables:
+        assert tables.deliveries.take_doubts("two", NOW + LEASE, NOW) == []
+        doubts = tables.deliveries.take_doubts("two", NOW + 2 * LEASE, NOW + LEASE)
+        assert tables.deliveries.take_doubts("three", NOW + 3 * LEASE, NOW + LEASE) == []
     assert [one.id for one in doubts] == [one.id for one in begun]
+    assert settle(scene, begun, at=NOW + LEASE) == {"stale": 2}  # it may be called back just now
     assert [one.address for one in claim(scene, at=NOW + LEASE)] == [address(2)]
+
+
+def test_whoever_was_slow_still_knows_of_a_copy_that_was_given_up(store: SqlStore) -> None:
+    scene = build_scene(store, contacts=1)
+    scene.plan()
+    begun = begin(scene, claim(scene))
+    with store.write() as tables:
+        doubts = tables.deliveries.take_doubts("two", NOW + 2 * LEASE, NOW + LEASE)
+    settle(scene, doubts, "unknown", at=NOW + LEASE)
+    assert settle(scene, begun, at=NOW + LEASE) == {"accepted": 1}
+    assert scene.states() == {"accepted": 1}
 
 
 def test_what_did_not_leave_is_planned_again_and_the_attempt_does_not_count(

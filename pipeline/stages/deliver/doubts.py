@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pipeline.errors import Down
 from pipeline.model.catalog import UnknownPolicy
@@ -36,20 +37,21 @@ class _Group:
     copies: Sequence[Delivery]
 
 
-def settle_doubts(ports: Ports) -> Settled:
+def settle_doubts(ports: Ports, owner: str, lease: timedelta) -> Settled:
     """Ask what became of each copy of a dead run, and write the answer.
 
     Whoever moved it is asked; when mail leaves another way today, nobody can tell. A copy
     that surely did not leave is planned again; of one in doubt its newsletter's policy says
     what becomes of it.
     """
-    groups = _groups(ports)
+    groups = _groups(ports, owner, lease)
     settled = left = 0
     is_down = False
     for group in groups:
         fates = _fates(ports, group) if not is_down or _is_others(ports, group) else None
         if fates is None:
             is_down = True
+            _let_go(ports, group)
             left += len(group.copies)
             continue
         _write(ports, group, fates)
@@ -57,13 +59,13 @@ def settle_doubts(ports: Ports) -> Settled:
     return Settled(settled, left)
 
 
-def _groups(ports: Ports) -> Sequence[_Group]:
+def _groups(ports: Ports, owner: str, lease: timedelta) -> Sequence[_Group]:
+    """Ours before anybody is asked: a batch that is called back must not be settled meanwhile."""
     now = ports.clock.now()
     with ports.store.write() as tables:
-        for owner in filter(is_dead, tables.deliveries.holders()):
-            tables.deliveries.end_leases(owner, now)
-    with ports.store.read() as tables:
-        doubts = tables.deliveries.in_doubt(now)
+        for dead in filter(is_dead, tables.deliveries.holders()):
+            tables.deliveries.end_leases(dead, now)
+        doubts = tables.deliveries.take_doubts(owner, now + lease, now)
         batches = tables.deliveries.batches_of([one.id for one in doubts])
     found: dict[tuple[str, Batch | None], list[Delivery]] = {}
     for one in doubts:
@@ -92,6 +94,12 @@ def _fates(ports: Ports, group: _Group) -> Mapping[str, Fate] | None:
         return ports.transport.fates([one.public_id for one in group.copies], group.batch)
     except Down:
         return None
+
+
+def _let_go(ports: Ports, group: _Group) -> None:
+    """Whoever comes next may ask again at once."""
+    with ports.store.write() as tables:
+        tables.deliveries.extend(group.copies, ports.clock.now())
 
 
 def _write(ports: Ports, group: _Group, fates: Mapping[str, Fate]) -> None:

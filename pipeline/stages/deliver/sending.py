@@ -68,7 +68,7 @@ def deliver(ports: Ports, *, chunk: int | None = None, lease_s: int = LEASE_S) -
     size = chunk or max(ports.transport.batch_size, CLAIM)
     lease = min(timedelta(seconds=lease_s), LONGEST_LEASE)
     run = _Run(ports, this_process(), size, lease)
-    doubts = settle_doubts(ports)
+    doubts = settle_doubts(ports, run.owner, lease)
     with ports.store.read() as tables:
         due = tables.deliveries.due(ports.clock.now())
     try:
