@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.errors import AsterismError, NotFound
 from pipeline.model.running import JobOutcome, JobRun, JobState, Lease
 from pipeline.owners import this_process
-from pipeline.ports import Ports
+from pipeline.ports import Ports, Tables
 from pipeline.rules.mask import mask
 from pipeline.rules.schedule import is_due, next_after
 from pipeline.scheduler.table import Work, jobs
@@ -83,8 +84,7 @@ def tick_of(ports: Ports, works: Sequence[Work]) -> Ticked:
         if lease is None:
             busy.append(work.job.name)
             continue
-        if run := _run(ports, work, lease, states.get(work.job.name)):
-            runs.append(run)
+        runs.append(_run(ports, work, lease, states.get(work.job.name)))
     return Ticked(at, tuple(runs), tuple(busy), _coming(ports, works))
 
 
@@ -136,7 +136,7 @@ def _coming(ports: Ports, works: Sequence[Work]) -> tuple[Coming, ...]:
         for work in works:
             state = states.get(work.job.name)
             paced = now if is_due(work.job, state, now) or state is None else state.next_at or now
-            seen = work.look(ports, tables, now) if work.look else paced
+            seen = _look(ports, work, tables, now)
             if seen is not None:
                 found.append(Coming(work.job.name, max(paced, seen)))
     return tuple(sorted(found, key=lambda one: one.at))
@@ -149,8 +149,21 @@ def _has_work(ports: Ports, work: Work, states: Mapping[str, JobState]) -> bool:
     if work.look is None:
         return True
     with ports.store.read() as tables:
-        seen = work.look(ports, tables, now)
+        seen = _look(ports, work, tables, now)
     return seen is not None and seen <= now
+
+
+def _look(ports: Ports, work: Work, tables: Tables, now: datetime) -> datetime | None:
+    """When it has something to do; now, when the look breaks: the run will tell why."""
+    if work.look is None:
+        return now
+    try:
+        return work.look(ports, tables, now)
+    except AsterismError:
+        raise
+    except Exception:
+        log.exception("the look of %s broke", work.job.name)
+        return now
 
 
 def _take(ports: Ports, work: Work, owner: str) -> Lease | None:
@@ -180,14 +193,23 @@ def _run(ports: Ports, work: Work, lease: Lease, before: JobState | None) -> Ran
         work.job.name, before.next_at if before else None, started_at, finished_at,
         outcome, detail, lease.owner,
     )  # fmt: skip
-    with ports.store.write() as tables:
-        state = tables.jobs.states().get(work.job.name)
-        failures = (state.failures if state else 0) + 1 if outcome == "failed" else 0
-        tables.jobs.record(run, next_after(work.job, finished_at, failures))
-        tables.jobs.let_go(lease)
+    try:
+        _record(ports, work, run, lease)
+    except AsterismError as error:  # what it did is done, and whoever comes next finds it so
+        log.error("%s: the run could not be written down: %s", run.job, error.message)
+        with suppress(AsterismError), ports.store.write() as tables:
+            tables.jobs.let_go(lease)
     ran = Ran(work.job.name, outcome, detail, round(time.perf_counter() - clock, 2))
     _log(ran)
     return ran
+
+
+def _record(ports: Ports, work: Work, run: JobRun, lease: Lease) -> None:
+    with ports.store.write() as tables:
+        state = tables.jobs.states().get(run.job)
+        failures = (state.failures if state else 0) + 1 if run.outcome == "failed" else 0
+        tables.jobs.record(run, next_after(work.job, run.finished_at, failures))
+        tables.jobs.let_go(lease)
 
 
 def _done(ports: Ports, work: Work) -> tuple[JobOutcome, str]:

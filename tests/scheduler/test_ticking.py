@@ -128,6 +128,45 @@ def test_a_job_whose_look_sees_nothing_writes_nothing(bench: Bench) -> None:
     assert bench.done == ["deliver"]
 
 
+def test_a_look_that_breaks_lets_the_job_run_and_keeps_no_other_from_it(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> object:
+        raise KeyError("state")
+
+    bench.tick(bench.job("deliver", look=broken), bench.job("gather"))
+    assert bench.done == ["deliver", "gather"]
+    assert "the look of deliver broke" in caplog.text
+
+
+def test_a_run_that_cannot_be_written_down_holds_nothing(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database is away for a moment, just when a job has ended."""
+
+    @dataclass
+    class Flaky:
+        store: SqlStore
+        fails: int = 0
+
+        def read(self) -> object:
+            return self.store.read()
+
+        def write(self) -> object:
+            self.fails -= 1
+            if self.fails == 0:
+                raise Down("The database is locked by another program.")
+            return self.store.write()
+
+    flaky = Flaky(bench.store, fails=2)
+    ports = replace(bench.ports(), store=flaky)  # type: ignore[arg-type]
+    ticked = tick_of(ports, [bench.job("gather"), bench.job("open")])
+    assert bench.done == ["gather", "open"]
+    assert not ticked.failed
+    assert "gather: the run could not be written down: The database is locked" in caplog.text
+    assert [run.job for run in bench.tick(bench.job("gather")).runs] == ["gather"]
+
+
 def test_a_job_that_another_process_is_at_is_left_to_it(bench: Bench) -> None:
     begun, may_end = Event(), Event()
 
