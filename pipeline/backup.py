@@ -10,12 +10,13 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import sqlalchemy as sa
 
@@ -40,6 +41,9 @@ PREFIX = "asterism-"
 
 #: What people write; it lives in git, and goes along so that one file makes a workspace.
 FILES = ("firm.yaml", "feeds.yaml", "constellations/*", "templates/*")
+
+#: The longest that is read in one piece: a row holds a posting of 10 MB at most, in base64.
+MOST_BYTES = 64_000_000
 
 #: So long after it said nothing a process counts as gone, wherever it runs.
 SILENT = timedelta(minutes=15)
@@ -67,6 +71,7 @@ class Restored:
     rows: int
     files: tuple[str, ...]  #: those that were not there before
     kept: Path | None  #: a backup of what was there
+    stopped: int  #: letters that ended for somebody after the backup, here, and stay ended
     held: tuple[str, ...]  #: issues that were due and now wait for a person
 
 
@@ -191,8 +196,9 @@ def restore(
     """Bring a backup back: all of it, or nothing.
 
     Into an empty folder go the files, too; files that are there stay as they are. Rows that
-    are there are only replaced when `replace` says so, and are backed up first. From now on
-    nothing that was due before this moment goes out until a person says so.
+    are there are only replaced when `replace` says so, and are backed up first; who has left,
+    complained or was erased according to them still gets nothing. From now on nothing that
+    was due before this moment goes out until a person says so.
 
     Raises: NotFound, BadInput (no backup, or a damaged one), Conflict (rows are there, a
             program is running, another secret, a newer program's backup), Down
@@ -205,19 +211,28 @@ def restore(
         settings = _settings(archive, workspace, environ)
         now = _now(settings)
         kept = _kept(workspace, environ, settings, now, replace=replace)
+        endings: list[dict[str, Any]] = []
+        stopped: list[dict[str, Any]] = []
+
+        def allow(connection: sa.Connection) -> None:
+            _allow(connection, now, replace=replace)
+            endings.extend(_in_force(connection))
+
+        def fill_in(connection: sa.Connection) -> None:
+            _tables_in(archive, manifest, connection, now)
+            stopped.extend(_end_again(connection, endings))
+
         rebuild(
-            settings.database_url,
-            manifest["revision"],
-            lambda connection: _tables_in(archive, manifest, connection, now),
-            allow=lambda connection: _allow(connection, now, replace=replace),
+            settings.database_url, manifest["revision"], fill_in, allow=allow,
             wait_s=settings.wait_s,
-        )
+        )  # fmt: skip
     return Restored(
         taken_at=datetime.fromisoformat(manifest["taken_at"]),
         restored_at=now,
         rows=sum(table["rows"] for table in manifest["tables"]),
         files=files,
         kept=kept,
+        stopped=len(stopped),
         held=_waiting(settings, now),
     )
 
@@ -240,12 +255,16 @@ def _damaged(path: Path, what: str = "") -> BadInput:
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     try:
-        manifest: dict[str, Any] = json.loads(archive.read(MANIFEST))
+        manifest: dict[str, Any] = json.loads(_read(archive, MANIFEST))
         known = manifest["format"] == FORMAT
         datetime.fromisoformat(manifest["taken_at"])
-    except (KeyError, ValueError, TypeError, zipfile.BadZipFile, OSError) as error:
+        newer = str(manifest["revision"]) > HEAD
+        for table in manifest["tables"]:
+            _shape_in(table)
+        dict(manifest["files"])
+    except (*_BROKEN, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, "it has no manifest that can be read") from error
-    if not known or manifest["revision"] > HEAD:
+    if not known or newer:
         raise Conflict(
             f"{path} was made by a newer Asterism ({manifest.get('asterism', 'unknown')}).",
             "Install that one, or take an older backup; nothing was changed.",
@@ -253,19 +272,55 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     return manifest
 
 
+def _shape_in(table: Mapping[str, Any]) -> TableShape:
+    """Raises: KeyError, ValueError, TypeError when it is none"""
+    columns = tuple((str(name), kind) for name, kind in table["columns"])
+    return TableShape(str(table["name"]), columns, tuple(map(str, table["own"])))
+
+
+#: What a file raises that is no archive of ours, or was changed on its way.
+_BROKEN = (KeyError, ValueError, EOFError, OSError, RuntimeError, NotImplementedError,
+           zipfile.BadZipFile, zlib.error)  # fmt: skip
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    """One small file of the archive, whole.
+
+    Raises: one of _BROKEN, also when it swells to more than any of ours has
+    """
+    with archive.open(name) as stream:
+        content = stream.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError("too large")
+    return content
+
+
+def _rows_in(lines: IO[bytes]) -> Iterator[bytes]:
+    """Each line; ValueError for one that is longer than any row."""
+    while line := lines.readline(MOST_BYTES + 1):
+        if len(line) > MOST_BYTES:
+            raise ValueError("too long")
+        yield line
+
+
 def _verify(archive: zipfile.ZipFile, manifest: Mapping[str, Any], path: Path) -> None:
     """Every line that was written is there, before anything is touched."""
+    for name in (SECRET, *(f"files/{one}" for one in manifest["files"] if _is_ours(one))):
+        try:
+            _read(archive, name)
+        except _BROKEN as error:
+            raise _damaged(path, f"{name} cannot be read") from error
     for table in manifest["tables"]:
         digest = sha256()
         try:
             with archive.open(_table_name(table["name"])) as lines:
                 number = 0
-                for line in lines:
+                for line in _rows_in(lines):
                     digest.update(line)
                     number += 1
-        except (KeyError, zipfile.BadZipFile, OSError, EOFError) as error:
+        except _BROKEN as error:
             raise _damaged(path, f"{table['name']} cannot be read") from error
-        if number != table["rows"] or digest.hexdigest() != table["sha256"]:
+        if number != table.get("rows") or digest.hexdigest() != table.get("sha256"):
             raise _damaged(path, f"{table['name']} is not as it was written")
 
 
@@ -274,17 +329,28 @@ def _files_in(archive: zipfile.ZipFile, manifest: Mapping[str, Any], root: Path)
     if any((root / name).exists() for name in ("firm.yaml", "feeds.yaml", "constellations")):
         return ()
     written = []
-    for name in manifest["files"]:
-        if not any(PurePosixPath(name).match(pattern) for pattern in FILES) or ".." in name:
-            continue
-        write_whole(root / name, archive.read(f"files/{name}"), mode=0o644)
+    for name in filter(_is_ours, manifest["files"]):
+        write_whole(root / name, _read(archive, f"files/{name}"), mode=0o644)
         written.append(name)
     return tuple(written)
 
 
+def _is_ours(name: str) -> bool:
+    """Whether this is the name of a file that people write, and of nothing else anywhere.
+
+    `match` alone looks from the right, and takes `/etc/templates/x` for one of `templates/*`.
+    """
+    path = PurePosixPath(name)
+    plain = path.as_posix() == name and ".." not in path.parts and "\\" not in name
+    return plain and any(
+        path.match(pattern) and len(path.parts) == len(PurePosixPath(pattern).parts)
+        for pattern in FILES
+    )
+
+
 def _settings(archive: zipfile.ZipFile, root: Path, environ: Mapping[str, str]) -> Settings:
     """This machine's settings, with the backup's secret where this machine has none."""
-    secret = archive.read(SECRET)
+    secret = _read(archive, SECRET)
     said = environ.get("ASTERISM_SECRET") or read_env(root).get("ASTERISM_SECRET")
     kept = root / "output" / "secret"
     if not said and not kept.exists():
@@ -348,12 +414,10 @@ def _tables_in(
     archive: zipfile.ZipFile, manifest: Mapping[str, Any], connection: sa.Connection, now: datetime
 ) -> None:
     """The rows as they were, and in the same breath the mark that holds back what was due."""
-    for table in manifest["tables"]:
-        columns = tuple((name, kind) for name, kind in table["columns"])
-        shape = TableShape(table["name"], columns, tuple(table["own"]))
+    for shape in map(_shape_in, manifest["tables"]):
         connection.execute(sa.delete(sa.table(shape.name)))  # a revision may write rows itself
         with archive.open(_table_name(shape.name)) as lines:
-            fill(connection, shape, _lines(lines))
+            fill(connection, shape, map(json.loads, _rows_in(lines)))
     meta = schema.meta
     connection.execute(
         sa.delete(meta).where(
@@ -367,9 +431,28 @@ def _now(settings: Settings) -> datetime:
     return settings.now or datetime.now(UTC)
 
 
-def _lines(lines: Any) -> Iterator[Sequence[Any]]:
-    for line in lines:
-        yield json.loads(line)
+def _in_force(connection: sa.Connection) -> list[dict[str, Any]]:
+    """What ends somebody's letters by the rows that are about to be replaced."""
+    ends = schema.suppressions
+    rows = connection.execute(
+        sa.select(ends.c.address_hash, ends.c.scope, ends.c.reason, ends.c.detail, ends.c.at)
+        .where(ends.c.lifted_at.is_(None))
+        .order_by(ends.c.id)
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+def _end_again(
+    connection: sa.Connection, endings: Sequence[dict[str, Any]]
+) -> Sequence[dict[str, Any]]:
+    """Who left after the backup was taken has left all the same; those that it did not know."""
+    known = {(one["address_hash"], one["scope"], one["reason"]) for one in _in_force(connection)}
+    new = [
+        one for one in endings if (one["address_hash"], one["scope"], one["reason"]) not in known
+    ]
+    if new:
+        connection.execute(sa.insert(schema.suppressions), new)
+    return new
 
 
 def _waiting(settings: Settings, now: datetime) -> tuple[str, ...]:

@@ -125,7 +125,10 @@ def restore(session: Session, file: Path, replace: bool, json_out: bool) -> None
     say(f"  {count(done.rows, 'row')}{files}")
     if done.kept:
         say(f"  what was here is in {done.kept}")
-    say("What came later is not in it: who left since then, what was written, what went out.")
+    if done.stopped:
+        say(f"  {count(done.stopped, 'leave')} or other end of letters since then stays in force")
+    say("What came later is not in it: what was written, what went out, who left elsewhere.")
+    say("Who was erased since then is back in the rows, and gets nothing: erase them again.")
     if done.held:
         say("These were due, and nothing of them goes out until you say so:")
         for ref in done.held:

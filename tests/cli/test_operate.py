@@ -244,17 +244,20 @@ def test_restore_writes_no_file_outside_the_workspace(
 ) -> None:
     door, file = spoilt
     evil = tmp_path / "evil.zip"
+    names = (
+        "constellations/../../out.yaml", "/tmp/asterism-out", "bin/sh",
+        f"{tmp_path}/templates/out.yaml", f"{tmp_path}/firm.yaml", "output/templates/out.yaml",
+        "./templates/../../out.yaml", "templates//out.yaml",
+    )  # fmt: skip
     with zipfile.ZipFile(file) as old, zipfile.ZipFile(evil, "w") as new:
         for name in old.namelist():
             content = old.read(name)
             if name == "manifest.json":
                 manifest = json.loads(content)
-                manifest["files"] |= {
-                    "constellations/../../out.yaml": "", "/tmp/asterism-out": "", "bin/sh": "",
-                }  # fmt: skip
+                manifest["files"] |= dict.fromkeys(names, "")
                 content = json.dumps(manifest).encode()
             new.writestr(name, content)
-        for name in ("constellations/../../out.yaml", "/tmp/asterism-out", "bin/sh"):
+        for name in names:
             new.writestr(f"files/{name}", "owned")
     other = Door(tmp_path / "new" / "deep", dict(door.environment), FRIDAY)
     other("restore", str(evil))
@@ -263,6 +266,73 @@ def test_restore_writes_no_file_outside_the_workspace(
     )
     assert not Path("/tmp/asterism-out").exists()
     assert not (other.folder / "bin").exists()
+
+
+def test_restore_refuses_what_lacks_a_part_before_it_touches_anything(
+    spoilt: tuple[Door, Path], tmp_path: Path
+) -> None:
+    door, file = spoilt
+    for missing in ("secret", "files/firm.yaml", "tables/issues.jsonl"):
+        halved = tmp_path / "halved.zip"
+        with zipfile.ZipFile(file) as old, zipfile.ZipFile(halved, "w") as new:
+            for name in set(old.namelist()) - {missing}:
+                new.writestr(name, old.read(name))
+        other = Door(tmp_path / "new", dict(door.environment), FRIDAY)
+        assert "no whole backup" in other("restore", str(halved), code=2).err
+        assert not other.folder.exists()
+
+
+def test_restore_refuses_a_file_that_swells(spoilt: tuple[Door, Path], tmp_path: Path) -> None:
+    """A line, and a manifest, that would fill the memory."""
+    door, file = spoilt
+    for swollen in ("tables/contacts.jsonl", "manifest.json", "secret"):
+        bomb = tmp_path / "bomb.zip"
+        with (
+            zipfile.ZipFile(file) as old,
+            zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as new,
+        ):
+            for name in set(old.namelist()) - {swollen}:
+                new.writestr(name, old.read(name))
+            with new.open(swollen, "w") as stream:
+                for _ in range(65):
+                    stream.write(b" " * 1_000_000)
+        before = door.state()
+        assert "no whole backup" in door("restore", str(bomb), "--replace", code=2).err
+        assert door.state() == before
+
+
+def test_restore_refuses_a_manifest_of_another_shape(
+    spoilt: tuple[Door, Path], tmp_path: Path
+) -> None:
+    door, file = spoilt
+    for wrong in (
+        {"tables": [{}]},
+        {"tables": 3},
+        {"files": [1]},
+        {"tables": [{"name": "issues"}]},
+    ):
+        odd = tmp_path / "odd.zip"
+        with zipfile.ZipFile(file) as old, zipfile.ZipFile(odd, "w") as new:
+            for name in old.namelist():
+                content = old.read(name)
+                if name == "manifest.json":
+                    content = json.dumps(json.loads(content) | wrong).encode()
+                new.writestr(name, content)
+        assert "no whole backup" in door("restore", str(odd), "--replace", code=2).err
+
+
+def test_restore_over_what_is_there_brings_back_nobody_who_left(sent: Door) -> None:
+    """Who left, and who was erased, after the backup was taken: the rows that knew it go."""
+    file = backed_up(sent)
+    left, gone = "ingrid.saether@tarnholm.example", "paul.weidt@vantry.example"
+    sent("people", "suppress", left)
+    sent("people", "erase", gone, "--yes")
+    done = sent.ask("restore", str(file), "--replace")
+    assert done["stopped"] == 2
+    for who, why in ((left, "asked"), (gone, "erased")):
+        ends = sent.ask("people", "show", who)["suppressions"]
+        assert why in [one["reason"] for one in ends], ends
+    assert sent.ask("restore", str(file), "--replace")["stopped"] == 2
 
 
 def test_restore_keeps_to_the_secret_that_is_set(sent: Door, tmp_path: Path) -> None:
