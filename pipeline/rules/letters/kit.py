@@ -23,7 +23,7 @@ from pipeline.rules.letters.markdown import to_blocks, to_html, to_plain
 from pipeline.rules.letters.merge import clean_value, fill_html, fill_text
 from pipeline.rules.letters.mime import build_draft
 from pipeline.rules.letters.prefill import prefilled
-from pipeline.rules.news.address import without_tracking
+from pipeline.rules.news.address import parse, without_tracking
 
 LONGEST_WORDS = 2_000  #: characters of one's own
 
@@ -175,7 +175,8 @@ class _Mail:
         return forward.source_line(self.story, self.speaks, self.on)
 
     def _link(self) -> str:
-        return without_tracking(self.story.url)
+        """A web address, or nothing: escaping alone would let `javascript:` through."""
+        return without_tracking(self.story.url) if parse(self.story.url) else ""
 
     def _rich_source(self) -> str:
         link, said = self._link(), escape(self._source() or self._link())

@@ -114,6 +114,14 @@ def test_a_link_that_leads_nowhere_is_left_out():
     assert "Source: Coast Wire, 5 March" in mail.text
 
 
+@pytest.mark.parametrize("url", ["javascript:alert(1)//https://x.example/", "data:text/html,x"])
+def test_the_source_is_a_web_address_or_no_link(url):
+    """Nothing but the gathering of news keeps such an address out; this is the last door."""
+    mail = made(snippet(1, url=url))
+    assert "href" not in mail.html
+    assert url not in mail.text + mail.html
+
+
 def test_german_is_german():
     mail = made(speaks="de", sender=replace(TOM, signature=""))
     for said in (
