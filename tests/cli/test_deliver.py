@@ -33,7 +33,7 @@ def doubtful(sent: Door) -> Door:
     return sent
 
 
-def test_nothing_in_doubt_is_said(sent: Door) -> None:
+def test_deliver_resolve_says_when_nothing_is_in_doubt(sent: Door) -> None:
     before = sent.state()
     assert sent("deliver", "resolve").out == "No copy is in doubt.\n"
     assert sent.ask("deliver", "resolve") == []
@@ -41,7 +41,7 @@ def test_nothing_in_doubt_is_said(sent: Door) -> None:
     assert sent.state() == before
 
 
-def test_doubts_are_listed_with_what_settles_them(doubtful: Door) -> None:
+def test_deliver_resolve_lists_doubts_with_what_settles_them(doubtful: Door) -> None:
     before = doubtful.state()
     said = doubtful("deliver", "resolve")
     assert "Of 2 copies nobody knows whether it went out:" in said.out
@@ -54,17 +54,23 @@ def test_doubts_are_listed_with_what_settles_them(doubtful: Door) -> None:
     assert doubtful.state() == before
 
 
-def test_what_was_sent_closes_the_issue(doubtful: Door) -> None:
+def test_deliver_resolve_of_what_was_sent_closes_the_issue(doubtful: Door) -> None:
     copies = states(doubtful)
     said = doubtful("--as", "henrik", "deliver", "resolve", ISSUE, "--sent")
     assert said.out.splitlines() == ["2 copies counted as sent.", f"{ISSUE} is sent."]
     assert states(doubtful)["accepted"] == copies["accepted"] + 2
-    assert "nothing was changed" in doubtful("deliver", "resolve", ISSUE, "--sent").out
     told = doubtful("explain", "issue", ISSUE).out
     assert "henrik decided on copies in doubt" in told
 
 
-def test_what_was_not_sent_goes_with_the_next_run(doubtful: Door) -> None:
+def test_deliver_resolve_again_changes_nothing(doubtful: Door) -> None:
+    doubtful("deliver", "resolve", ISSUE, "--sent")
+    before = doubtful.state()
+    assert "nothing was changed" in doubtful("deliver", "resolve", ISSUE, "--sent").out
+    assert doubtful.state() == before
+
+
+def test_deliver_resolve_of_what_was_not_sent_goes_with_the_next_run(doubtful: Door) -> None:
     one, _ = doubtful.ask("deliver", "resolve")
     resolved = doubtful.ask("deliver", "resolve", one["copy"][:8], "--not-sent")
     assert resolved == {
@@ -76,7 +82,7 @@ def test_what_was_not_sent_goes_with_the_next_run(doubtful: Door) -> None:
     assert "unknown" not in states(doubtful)
 
 
-def test_what_was_due_before_a_restore_waits_for_a_person(approved: Door) -> None:
+def test_deliver_allow_lets_go_what_was_due_before_a_restore(approved: Door) -> None:
     approved.now = THURSDAY
     run_sql(approved, f"INSERT INTO meta VALUES ('restored_at', '{THURSDAY}')")
     said = approved("deliver")
@@ -89,6 +95,14 @@ def test_what_was_due_before_a_restore_waits_for_a_person(approved: Door) -> Non
 
     allowed = approved("--as", "henrik", "deliver", "allow", ISSUE)
     assert f"{ISSUE} may go out: asterism deliver" in allowed.out
-    assert approved.ask("deliver", "allow", ISSUE) == {"issue": ISSUE, "changed": False}
     assert f"{ISSUE}: sent." in approved("deliver").out
     assert "henrik let it go after the restore" in approved("explain", "issue", ISSUE).out
+
+
+def test_deliver_allow_again_changes_nothing(approved: Door) -> None:
+    approved.now = THURSDAY
+    run_sql(approved, f"INSERT INTO meta VALUES ('restored_at', '{THURSDAY}')")
+    assert approved.ask("deliver", "allow", ISSUE) == {"issue": ISSUE, "changed": True}
+    before = approved.state()
+    assert approved.ask("deliver", "allow", ISSUE) == {"issue": ISSUE, "changed": False}
+    assert approved.state() == before

@@ -167,6 +167,12 @@ REFUSALS = (
     Refusal("run --host 0.0.0.0", 2, ("no sign-in", "--public-only")),
     Refusal("tick now", 2, ("unexpected extra argument",)),
     Refusal("jobs nosuch", 3, ("There is no job “nosuch”", "There are: events, deliver, gather")),
+    Refusal("doctor --answers nosuch.txt", 2, ("nosuch.txt", "does not exist")),
+    Refusal("doctor --answers firm.yaml", 2, ("firm.yaml:1:1", "no TXT record", "IN TXT")),
+    Refusal("backup firm.yaml", 4, ("firm.yaml is there already", "nothing was changed")),
+    Refusal("backup --keep few", 2, ("--keep", "'few' is not a valid")),
+    Refusal("restore nosuch.zip", 3, ("There is no file nosuch.zip", "asterism backup")),
+    Refusal("restore firm.yaml --replace", 2, ("no whole backup", "nothing was changed")),
     Refusal("demo .", 4, ("holds something that is no demo", "asterism demo DIR")),
     Refusal("demo firm.yaml", 4, ("holds something that is no demo", "asterism demo DIR")),
 )  # fmt: skip

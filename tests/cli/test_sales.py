@@ -34,7 +34,7 @@ def by_hand(door: Door) -> int:
 # ── forward ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_story_is_passed_on_once_and_can_be_taken_back(curated: Door) -> None:
+def test_forward_again_is_one_touch_and_can_be_taken_back(curated: Door) -> None:
     story = story_of(curated)
     call = ("--as", "ruth", "forward", story[:8], PHILIPPA, "--words", "For your Thursday round.")
     said = curated(*call).out
@@ -57,14 +57,14 @@ def test_a_story_is_passed_on_once_and_can_be_taken_back(curated: Door) -> None:
     assert by_hand(curated) == 0
 
 
-def test_who_had_the_letter_is_warned_of(sent: Door) -> None:
+def test_forward_warns_of_who_had_the_letter(sent: Door) -> None:
     said = sent("forward", story_of(sent), PHILIPPA, "--as", "ruth", "--look").out
     assert f"Philippa Hallam has it already: in {ISSUE} on 2026-11-19." in said
     assert "Only looked: nothing was logged." in said
     assert by_hand(sent) == 0
 
 
-def test_a_draft_and_a_page_are_written_and_never_over_another(
+def test_forward_writes_a_draft_and_a_page_and_never_over_another(
     curated: Door, tmp_path: Path
 ) -> None:
     door = replace(curated, environment={
@@ -86,7 +86,7 @@ def test_a_draft_and_a_page_are_written_and_never_over_another(
     assert by_hand(door) == before, "what could not be written was not sent"
 
 
-def test_who_is_not_to_be_mailed_is_called(curated: Door, tmp_path: Path) -> None:
+def test_forward_to_who_is_not_to_be_mailed_is_a_call(curated: Door, tmp_path: Path) -> None:
     curated("people", "suppress", PHILIPPA, "--note", "on the phone")
     story, eml = story_of(curated), tmp_path / "draft.eml"
     said = curated("--as", "ruth", "forward", story, PHILIPPA, "--eml", str(eml)).out
@@ -101,7 +101,7 @@ def test_who_is_not_to_be_mailed_is_called(curated: Door, tmp_path: Path) -> Non
     assert by_hand(curated) == 1
 
 
-def test_a_machine_gets_all_of_it(curated: Door) -> None:
+def test_forward_tells_a_machine_all_of_it(curated: Door) -> None:
     kit = curated.ask("--as", "ruth", "forward", story_of(curated), PHILIPPA, "--look")
     assert kit["state"] == "not_logged"
     assert kit["issue"] == ISSUE
@@ -113,10 +113,17 @@ def test_a_machine_gets_all_of_it(curated: Door) -> None:
 # ── touch ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_touch_is_one_line(curated: Door) -> None:
-    call = ("--as", "ruth", "touch", PHILIPPA, "call", "wants to talk in May", "--minutes", "12")
-    assert f"asterism explain contact {PHILIPPA}" in curated(*call).out
-    assert "a moment ago" in curated(*call).out
+CALL = ("--as", "ruth", "touch", PHILIPPA, "call", "wants to talk in May", "--minutes", "12")
+
+
+def test_touch_again_in_the_same_words_is_one(curated: Door) -> None:
+    curated(*CALL)
+    assert "a moment ago" in curated(*CALL).out
+    assert by_hand(curated) == 1
+
+
+def test_touch_is_one_line(curated: Door) -> None:
+    assert f"asterism explain contact {PHILIPPA}" in curated(*CALL).out
     assert by_hand(curated) == 1
     assert "wants to talk in May" in curated("explain", "contact", PHILIPPA).out
     done = curated.ask("--as", "ruth", "touch", PHILIPPA, "forward", "--story", story_of(curated))
@@ -142,7 +149,7 @@ def put(door: Door, text: str, number: int = 1, **fields: str) -> None:
     Maildir(door.path("copies")).add(raw)
 
 
-def test_mails_become_touches_once(copied: Door) -> None:
+def test_mailbox_makes_touches_of_mails(copied: Door) -> None:
     link = copied.ask("issue", "show", ISSUE)["stories"][0]["snippet"]["url"]
     put(copied, f"Have a look: {link}", 1)
     put(copied, "Until Friday.", 2, subject="Our talk")
@@ -153,13 +160,18 @@ def test_mails_become_touches_once(copied: Door) -> None:
     assert re.search(r"note +ruth  Philippa Hallam  Our talk", said)
     assert "1  not written by one of our people" in said
     assert by_hand(copied) == 2
-    assert copied("mailbox").out == "Nothing new in 3 mails.\n"
+
+
+def test_mailbox_again_logs_nothing_twice(copied: Door) -> None:
+    put(copied, "Until Friday.", subject="Our talk")
+    copied("mailbox")
+    assert copied("mailbox").out == "Nothing new in 1 mail.\n"
     read = copied.ask("mailbox")
-    assert (read["mails"], read["known"], read["new"], read["touches"]) == (3, 3, 0, [])
-    assert by_hand(copied) == 2
+    assert (read["mails"], read["known"], read["new"], read["touches"]) == (1, 1, 0, [])
+    assert by_hand(copied) == 1
 
 
-def test_a_mailbox_that_is_not_there_is_told(copied: Door) -> None:
+def test_mailbox_that_is_not_there_is_told(copied: Door) -> None:
     door = replace(copied, environment={**copied.environment, "ASTERISM_BCC_MAILBOX": "nowhere"})
     said = door("mailbox", code=5)
     assert "nowhere cannot be read: there is nothing there" in said.err
