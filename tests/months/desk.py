@@ -71,7 +71,10 @@ class Desk:
         try:
             compose.approve(liv, issue.ref)
         except Conflict as held:
-            self.held.append(f"{issue.ref}: {held}")
+            if "changed while" in held.message:  # the program wrote this very moment
+                self.tried.discard(issue.number)  # she looks again
+            else:
+                self.held.append(f"{issue.ref}: {held}")
 
     def _stop(self, ports: Ports, issue: Issue) -> None:
         self.stopped.add(issue.number)
