@@ -150,7 +150,10 @@ def _show_undone(done: UndoneImport) -> None:
     title(f"{record.name}, brought in {when(record.at)} by {record.actor}")
     rows: list[tuple[Any, str]] = [
         (counts.get("removed", 0), "brought in by it: removed"),
-        (counts.get("retired", 0), "brought in by it, and used since: retired"),
+        (
+            counts.get("retired", 0),
+            "brought in by it and used since, or brought back by it: retired",
+        ),
         (counts.get("changed_back", 0), "changed by it: as before"),
         (counts.get("kept", 0), "changed since: kept as they are"),
     ]

@@ -188,6 +188,7 @@ class ImportChange:
     external_of: tuple[tuple[str, str, int], ...] = ()  #: … and whose they were: contact number
     since: tuple[str, ...] = ()  #: what has happened with the contact since, in words
     address_taken: bool = False  #: somebody else has the address that they had before
+    returned: bool = False  #: they were retired, and the import brought them back
     erased: bool = False
 
 

@@ -60,7 +60,9 @@ class SqlImports:
         """
         known = self._records()
         if not known:
-            raise NotFound("No people file was brought in yet.", "asterism people import FILE")
+            raise NotFound(
+                "No people file was brought in yet.", "`asterism people import FILE` does so."
+            )
         if not ref:
             return known[0]
         named = [one for one in known if one.name == ref]
@@ -129,19 +131,25 @@ class SqlImports:
             ),
             since=tuple(since.get(row.contact_id, ())),
             address_taken=row.contact_id in taken,
+            returned=bool(row.before.get("retired")),
             erased=row.erased_at is not None,
         )
 
     def _since(self, import_id: int, rows: Sequence[sa.Row[Any]]) -> Mapping[int, list[str]]:
         """What has happened with contacts that this import brought in, in words."""
         found: dict[int, list[str]] = {row.contact_id: [] for row in rows}
-        own = {
-            "bases": [row.after.get("basis") for row in rows],
-            "import_changes": [row.id for row in rows],
+        own: dict[str, frozenset[object]] = {
+            "bases": frozenset(row.after.get("basis") for row in rows),
+            "import_changes": frozenset(row.id for row in rows),
+            "external_ids": frozenset(
+                (row.contact_id, system, id_)
+                for row in rows
+                for system, id_ in row.after.get("external", ())
+            ),
         }
         for chunk in in_chunks(sorted(found), CHUNK):
             for column in references():
-                self._count(found, column, chunk, own.get(column.table.name, ()), rows)
+                self._count(found, column, chunk, own.get(column.table.name, frozenset()))
             self._steps(found, chunk)
         return found
 
@@ -150,24 +158,20 @@ class SqlImports:
         found: dict[int, list[str]],
         column: sa.Column[Any],
         chunk: Sequence[int],
-        own: Sequence[int | None],
-        rows: Sequence[sa.Row[Any]],
+        own: frozenset[object],
     ) -> None:
-        """Rows of one table that speak of these contacts and are not the import's own."""
+        """Rows of one table that speak of these contacts and are not the import's own.
+
+        Shape:  own holds ids; of `external_ids` (contact, system, id), for those move
+        """
         table = column.table
         counts: dict[int, int] = {}
-        mine = {
-            (row.contact_id, system, id_)
-            for row in rows
-            for system, id_ in row.after.get("external", ())
-        }
         for row in self._connection.execute(sa.select(table).where(column.in_(chunk))):
             contact_id = getattr(row, column.name)
+            known: object = row.id
             if table.name == "external_ids":
-                known = (contact_id, row.system, row.external_id) in mine
-            else:
-                known = row.id in own
-            counts[contact_id] = counts.get(contact_id, 0) + (not known)
+                known = (contact_id, row.system, row.external_id)
+            counts[contact_id] = counts.get(contact_id, 0) + (known not in own)
         for contact_id, number in counts.items():
             if number:
                 found[contact_id].append(_happened(table.name, number))
@@ -209,7 +213,9 @@ class SqlImports:
             .values(undone_at=now)
         )
         if not marked.rowcount:
-            raise Conflict("That import was undone already.", "asterism people imports")
+            raise Conflict(
+                "That import was undone already.", "`asterism people imports` lists the others."
+            )
         for one in decided:
             if one.outcome == "removed":
                 self._remove(one.change)

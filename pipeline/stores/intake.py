@@ -233,7 +233,7 @@ class PeopleImport:
             [
                 self._change(intake, contact_ids[hash_], import_id, evidence, owners)
                 for hash_, intake in intakes
-                if intake.add or intake.values or intake.basis or intake.external
+                if intake.add or intake.values or intake.basis or intake.external or intake.returns
             ],
         )
         self._insert(
@@ -269,6 +269,7 @@ class PeopleImport:
             "before": {
                 "values": {name: was[name] for name in intake.values if not intake.add},
                 "external_of": taken,
+                "retired": intake.returns,
             },
             "after": {
                 "values": dict(intake.values),

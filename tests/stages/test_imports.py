@@ -112,6 +112,19 @@ def test_who_was_used_since_is_retired_and_gets_no_letters(store: SqlStore) -> N
     assert len(show_person(ports, ADA).bases) == 1
 
 
+def test_whom_a_file_brought_back_is_retired_again(store: SqlStore) -> None:
+    ports = ports_of(store)
+    import_people(ports, FIRST, "first.csv")
+    hold(ports, ADA, "in talks")
+    undo_import(ports)
+    only_back = b"Email,Company\nada@northline.example,Northline\n"
+    assert import_people(ports, only_back, "back.csv").changed == 1
+    assert show_person(ports, ADA).contact.retired_at is None
+    done = undo_import(ports, "back.csv")
+    assert [(one.change.name, one.outcome) for one in done.contacts] == [("Ada Strand", "retired")]
+    assert show_person(ports, ADA).stand.word == "retired"
+
+
 def test_what_somebody_changed_since_stays_theirs(store: SqlStore) -> None:
     ports = ports_of(store)
     import_people(ports, FIRST, "first.csv")

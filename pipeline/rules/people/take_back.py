@@ -18,7 +18,8 @@ def decide_take_back(change: ImportChange) -> TakenBack:
     """Remove whom the import brought in, put back what it changed and nobody changed since.
 
     Somebody with whom anything has happened since is retired instead of removed: what went
-    out stays on record. A field that holds something else by now belongs to whoever wrote it.
+    out stays on record. Whom it brought back is retired again. A field that holds something
+    else by now belongs to whoever wrote it.
     """
     if change.erased:
         return TakenBack(change, "kept", why="erased since: nothing is left to take back")
@@ -35,6 +36,9 @@ def decide_take_back(change: ImportChange) -> TakenBack:
             kept.append("somebody else has the address that they had before")
         else:
             back[name] = was
+    if change.returned:
+        kept.insert(0, "retired again: they were so before it")
+        return TakenBack(change, "retired", back, "; ".join(kept))
     why = "; ".join(kept)
     gone = back or change.basis or change.external
     return TakenBack(change, "changed_back" if gone else "kept", back, why)

@@ -41,6 +41,17 @@ def test_a_new_contact_goes_unless_something_happened() -> None:
     assert (used.outcome, used.why) == ("retired", "retired, not removed: a hold")
 
 
+def test_whom_it_brought_back_is_retired_again() -> None:
+    done = decide_take_back(replace(CHANGED, returned=True))
+    assert (done.outcome, done.values) == ("retired", CHANGED.before)
+    assert done.why == "retired again: they were so before it"
+    changed = decide_take_back(
+        replace(CHANGED, returned=True, now={**CHANGED.now, "role": "Owner"})
+    )
+    assert changed.values == {"first_name": "Ada"}
+    assert changed.why == "retired again: they were so before it; role was changed since"
+
+
 def test_the_erased_are_left_alone() -> None:
     for new in (True, False):
         done = decide_take_back(replace(CHANGED, new=new, erased=True, basis=3))
