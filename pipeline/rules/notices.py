@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pipeline.model.catalog import Constellation, Newsletter
 from pipeline.model.letters import BeatState, Issue, NoticeKind
 from pipeline.rules.letters.automatic import AUTOMATIC, WAITING
+from pipeline.rules.letters.rhythm import ON_TIME
 
 #: The curator hears so long before the cut-off that an issue is not written,
 WRITE_AHEAD = timedelta(hours=24)
@@ -56,6 +57,23 @@ def due_notices(facts: Facts, now: datetime) -> tuple[Due, ...]:
     else:
         found += [*_by_hand(facts, now)]
     return tuple(dict.fromkeys(found))
+
+
+def review_end(issue: Issue, newsletter: Newsletter, told_at: datetime) -> datetime | None:
+    """When a review ends whose approver hears of it only now; None: when it was to end anyway.
+
+    A relay may be away for hours. Who hears with less than half of the window left gets all
+    of it anew, as far as the late policy lets the issue wait.
+
+    Units:  told_at is aware
+    """
+    window = timedelta(hours=newsletter.review_window_h)
+    if issue.review_until is None or issue.review_until - told_at >= window / 2:
+        return None
+    rhythm = newsletter.rhythm
+    late = timedelta(hours=rhythm.late_within_h) if rhythm.late == "send" else ON_TIME
+    until = min(told_at + window, issue.due_at + max(late, ON_TIME))
+    return until if until > issue.review_until else None
 
 
 def _by_hand(facts: Facts, now: datetime) -> Iterator[Due]:

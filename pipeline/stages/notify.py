@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pipeline.errors import BadInput, Down
+from pipeline.errors import BadInput, Conflict, Down
 from pipeline.model.catalog import Staff
 from pipeline.model.letters import Envelope, Fate, Notice, NoticeKind, Receipt
 from pipeline.owners import is_dead, this_process
@@ -18,11 +19,13 @@ from pipeline.rules.letters.lint import lint_issue
 from pipeline.rules.letters.notice import HTML, TEXT, Matter, about, envelope_of, write_notice
 from pipeline.rules.letters.sandbox import named_in
 from pipeline.rules.news.address import link_hash
-from pipeline.rules.notices import TOLD_WITHIN, Due, Facts, due_notices
+from pipeline.rules.notices import TOLD_WITHIN, Due, Facts, due_notices, review_end
 
+#: So many are marked as leaving at once, where the transport can tell what became of them.
 CHUNK = 20
-#: How long a run may be silent before others take over what it holds.
-LEASE_S = 120
+#: How long a run may be silent before others take over what it holds: longer than a relay
+#: may take for one mail.
+LEASE_S = 300
 
 STOP, PREVIEW = "stop", "preview"  #: what a review mail's tokens are good for
 
@@ -199,7 +202,8 @@ def _found(notice: Notice, fate: Fate) -> Receipt:
 def _claim(ports: Ports, owner: str) -> Sequence[Notice]:
     now = ports.clock.now()
     with ports.store.write() as tables:
-        return tables.notices.claim(owner, now + timedelta(seconds=LEASE_S), now, CHUNK)
+        number = min(CHUNK, ports.transport.batch_size)
+        return tables.notices.claim(owner, now + timedelta(seconds=LEASE_S), now, number)
 
 
 def _send(ports: Ports, claimed: Sequence[Notice]) -> Mapping[str, int]:
@@ -227,7 +231,24 @@ def _settle(
 ) -> Mapping[str, int]:
     with ports.store.write() as tables:
         tables.notices.give_back(left, why)
+        for one, receipt in receipts:
+            if one.kind == "review" and receipt.outcome == "accepted":
+                _give_time(ports, tables, one)
         return tables.notices.settle(receipts, ports.clock.now())
+
+
+def _give_time(ports: Ports, tables: Tables, review: Notice) -> None:
+    """Whoever hears late of an automatic issue still has time to look, and to stop it."""
+    issue = tables.letters.find_issue(review.about.removeprefix("issue:"))
+    newsletter = ports.catalog.newsletter(issue.newsletter_key)
+    until = review_end(issue, newsletter, ports.clock.now()) if newsletter else None
+    if until is None or issue.state != "scheduled":
+        return
+    with suppress(Conflict):  # somebody stops it this very moment
+        tables.letters.set_state(
+            issue.id, "scheduled", reason=issue.reason, approved_by=issue.approved_by,
+            approved_at=issue.approved_at, review_until=until, expect=("scheduled",),
+        )  # fmt: skip
 
 
 def _build(ports: Ports, claimed: Sequence[Notice]) -> Iterator[Envelope | Receipt]:

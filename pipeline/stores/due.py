@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from pipeline.model.letters import DeliveryState
 from pipeline.rules.letters import ledger
-from pipeline.stores.schema import deliveries, delivery_events, issues, meta
+from pipeline.stores.schema import deliveries, delivery_events, issues, meta, notices
 
 #: Only these issues go out.
 GOING = ("scheduled", "sending")
@@ -27,8 +27,17 @@ _ATTEMPTS_LOCK = 0x61_73_74_72
 
 
 def may_go(connection: sa.Connection, now: datetime) -> sa.ColumnElement[bool]:
-    """Issues of which a copy may leave: going, looked at long enough, not held by a restore."""
-    reviewed = sa.or_(issues.c.review_until.is_(None), issues.c.review_until <= now)
+    """Issues of which a copy may leave: going, looked at long enough, not held by a restore.
+
+    While the mail that asks its approver to look has not left, nobody has looked.
+    """
+    asked = sa.literal("issue:").concat(issues.c.public_id)
+    waits = sa.exists().where(
+        notices.c.about == asked, notices.c.kind == "review", notices.c.state.in_(ledger.OPEN)
+    )
+    reviewed = sa.or_(
+        issues.c.review_until.is_(None), sa.and_(issues.c.review_until <= now, ~waits)
+    )
     return sa.and_(issues.c.state.in_(GOING), reviewed, ~_held_since_restore(connection))
 
 

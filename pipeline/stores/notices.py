@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from pipeline.model.letters import DeliveryState, Notice, Receipt
 from pipeline.rules.letters import ledger
+from pipeline.rules.letters.ledger import LONGEST_LEASE
 from pipeline.stores.insert import insert_once
 from pipeline.stores.schema import new_public_id, notices
 
@@ -53,11 +54,15 @@ class SqlNotices:
     def claim(
         self, owner: str, lease_until: datetime, now: datetime, limit: int
     ) -> Sequence[Notice]:
-        """Take up to `limit` that are due, and claimed ones whose holder let the lease run out."""
+        """Take up to `limit` that are due, and claimed ones whose holder let the lease run out.
+
+        A time that lies further ahead than we ever wait was written before the clock was set back.
+        """
+        far = now + ledger.LONGEST_PAUSE
         due = sa.or_(
-            sa.and_(_c.state == "planned", _c.due_at <= now),
-            sa.and_(_c.state == "deferred", _c.next_attempt_at <= now),
-            sa.and_(_c.state == "claimed", _c.lease_until <= now),
+            sa.and_(_c.state == "planned", _is_past(_c.due_at, now, far)),
+            sa.and_(_c.state == "deferred", _is_past(_c.next_attempt_at, now, far)),
+            sa.and_(_c.state == "claimed", _is_past(_c.lease_until, now, now + LONGEST_LEASE)),
         )
         rows = self._connection.execute(
             sa.select(_c.id)
@@ -163,7 +168,7 @@ class SqlNotices:
         """Attempting ones whose lease ran out: somebody died between sending and settling."""
         return self._read(
             sa.select(notices)
-            .where(_c.state == "attempting", _c.lease_until <= now)
+            .where(_c.state == "attempting", _is_past(_c.lease_until, now, now + LONGEST_LEASE))
             .order_by(_c.id)
         )
 
@@ -177,7 +182,9 @@ class SqlNotices:
                 (HELD, _c.lease_until),
             )
         ]
-        return min((max(at, now) for at in earliest if at is not None), default=None)
+        far = now + ledger.LONGEST_PAUSE
+        times = (at if at <= far else now for at in earliest if at is not None)
+        return min((max(at, now) for at in times), default=None)
 
     def _locked(self, given: Sequence[Notice]) -> Mapping[int, sa.Row[Any]]:
         """Rows as they are now, and nobody else changes them until we are done."""
@@ -191,6 +198,10 @@ class SqlNotices:
 
     def _read(self, query: sa.Select[Any]) -> Sequence[Notice]:
         return [_notice(row) for row in self._connection.execute(query)]
+
+
+def _is_past(at: sa.Column[datetime], now: datetime, furthest: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(at <= now, at > furthest)
 
 
 def _is_held(row: sa.Row[Any] | None, notice: Notice, state: DeliveryState) -> bool:
