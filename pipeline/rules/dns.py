@@ -90,6 +90,20 @@ def _lookups(domain: str, answers: Answers) -> int:
     return sum(name in _LOOKING for record in records for _, name, _ in _terms(record))
 
 
+def _end(domain: str, answers: Answers) -> str:
+    """The sign of `all`, be it in a record that this one hands over to; empty when there is none.
+
+    Source: RFC 7208 §6.1 (redirect counts only where there is no `all`)
+    """
+    for _ in range(MOST_LOOKUPS):
+        terms = [term for record in _spf_records(domain, answers)[:1] for term in _terms(record)]
+        for sign, name, _ in terms:
+            if name == "all":
+                return sign or "+"
+        domain = next((value for _, name, value in terms if name == "redirect"), "")
+    return ""
+
+
 def _spf(domain: str, answers: Answers, transport: str) -> Check:
     records = _spf_records(domain, answers)
     include = INCLUDES.get(transport, "")
@@ -104,8 +118,7 @@ def _spf(domain: str, answers: Answers, transport: str) -> Check:
             "bad", f"{domain} has {len(records)} SPF records, which counts as none.",
             "Make one record of them.",
         )  # fmt: skip
-    terms = list(_terms(records[0]))
-    ends = next((sign or "+" for sign, name, _ in terms if name == "all"), "")
+    ends = _end(domain, answers)
     if ends == "+":
         return _check(
             "bad", f"The SPF record of {domain} ends with +all: everybody may send in its name.",
@@ -167,7 +180,7 @@ def _key(name: str, records: Sequence[str]) -> Check:
         )  # fmt: skip
     try:
         # what surrounds the number itself in the key's encoding is about 38 bytes long
-        bits = round((len(b64decode(key, validate=True)) - 38) / 128) * 1024
+        bits = round((len(b64decode(key, validate=True)) - 38) / 32) * 256
     except (NoBase64, ValueError):
         return _check(
             "bad", f"The DKIM key at {name} is damaged: it is no base64.", "Publish it again."

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from pipeline.errors import AsterismError
 from pipeline.model.catalog import Firm
-from pipeline.model.checkup import Area, Check, DatabaseFacts, Machine, Verdict
+from pipeline.model.checkup import Check, DatabaseFacts, Machine, Verdict
 from pipeline.ports import Names, Ports
 from pipeline.rules.dns import SELECTORS, judge, needed
 from pipeline.rules.example import still_example
@@ -35,7 +35,7 @@ def examine(ports: Ports, machine: Machine, *, names: Names | None = None) -> tu
         *_files(machine),
         *_disk(machine),
         *_database(ports),
-        *_transport(ports, machine),
+        _transport(ports),
         *_dns(ports.catalog.firm, machine, names),
         *_running(ports, machine),
     )
@@ -154,15 +154,11 @@ def _span(off: timedelta) -> str:
     return f"{minutes // 60} hours" if minutes < 72 * 60 else f"{minutes // 1440} days"
 
 
-def _transport(ports: Ports, machine: Machine) -> Iterator[Check]:
-    yield _asked("transport", ports.transport.probe)
-
-
-def _asked(area: Area, ask: Callable[[], str]) -> Check:
+def _transport(ports: Ports) -> Check:
     try:
-        return Check(area, "good", ask())
+        return Check("transport", "good", ports.transport.probe())
     except AsterismError as error:
-        return Check(area, "bad", error.message, error.hint)
+        return Check("transport", "bad", error.message, error.hint)
 
 
 # ── the sender's records ─────────────────────────────────────────────────────────────────
@@ -209,8 +205,17 @@ def _of_domain(domain: str, machine: Machine, names: Names) -> Iterator[Check]:
 
 def _running(ports: Ports, machine: Machine) -> Iterator[Check]:
     now = ports.clock.now()
-    with ports.store.read() as tables:
-        states = tables.jobs.states()
+    yield from _jobs(ports, now)
+    yield _backup(machine, now)
+
+
+def _jobs(ports: Ports, now: datetime) -> Iterator[Check]:
+    try:
+        with ports.store.read() as tables:
+            states = tables.jobs.states()
+    except AsterismError as error:
+        yield Check("running", "unknown", error.message, error.hint)
+        return
     last = max((s.finished_at for s in states.values() if s.finished_at), default=None)
     if last is None:
         yield Check(
@@ -231,7 +236,6 @@ def _running(ports: Ports, machine: Machine) -> Iterator[Check]:
                 "running", "bad", f"The job “{state.name}” failed{times}: {state.detail}",
                 "It is tried again by itself; mend what it says.",
             )  # fmt: skip
-    yield _backup(machine, now)
 
 
 def _backup(machine: Machine, now: datetime) -> Check:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pipeline.rules.dns import MOST_LOOKUPS, judge, needed
 
 FIRM = "quaytide.example"
-#: 294 bytes are what an RSA key of 2048 bits takes, 162 one of 1024, 94 one of 512.
+#: 294 bytes are what an RSA key of 2048 bits takes, 162 one of 1024, 126 one of 768.
 KEYS = {
     bits: base64.b64encode(bytes(size)).decode()
-    for bits, size in ((2048, 294), (1024, 162), (512, 94))
+    for bits, size in ((2048, 294), (1024, 162), (768, 126))
 }
 GOOD = {
     FIRM: ["v=spf1 include:relay.example ~all", "some other text"],
@@ -80,6 +80,24 @@ def test_spf(records: list[str], verdict: str, words: str) -> None:
     assert words in found[1]
 
 
+@pytest.mark.parametrize(
+    ("leads_to", "verdict", "words"),
+    [
+        ("v=spf1 ip4:192.0.2.0/24 -all", "good", "1 of 10 lookups"),
+        ("v=spf1 +all", "bad", "everybody may send"),
+        (f"v=spf1 redirect={FIRM}", "doubtful", "refuses nobody"),
+        ("no record of this kind", "doubtful", "refuses nobody"),
+    ],
+)
+def test_spf_that_hands_over_ends_as_the_other_record(
+    leads_to: str, verdict: str, words: str
+) -> None:
+    answers = changed(FIRM, "v=spf1 redirect=relay.example") | {"relay.example": [leads_to]}
+    found = verdicts(answers)[0]
+    assert found[0] == verdict
+    assert words in found[1]
+
+
 def test_spf_of_sendgrid_names_sendgrid() -> None:
     assert verdicts(GOOD, "sendgrid")[0][0] == "doubtful"
     named = changed(FIRM, "v=spf1 include:sendgrid.net ~all")
@@ -94,7 +112,7 @@ def test_spf_of_sendgrid_names_sendgrid() -> None:
         ("", "bad", "There is no DKIM key"),
         ("v=DKIM1; p=", "bad", "is revoked"),
         ("v=DKIM1; p=no*base64", "bad", "damaged"),
-        (f"v=DKIM1; p={KEYS[512]}", "bad", "shorter than 1024"),
+        (f"v=DKIM1; p={KEYS[768]}", "bad", "shorter than 1024"),
         (f"p={KEYS[1024]}", "doubtful", "1024 bits"),
         (f"v=DKIM1; k=rsa; p={KEYS[2048][:60]} {KEYS[2048][60:]}", "good", "2048 bits"),
         (
