@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -17,6 +16,7 @@ from pipeline.errors import AsterismError
 from pipeline.ports import Ports
 from pipeline.stages import listen
 from pipeline.web.bodies import whole
+from pipeline.web.public import Endpoint
 
 MAX_BODY_BYTES = 10_000_000
 #: So many bodies are read at once: whose they are shows only when they are whole.
@@ -30,7 +30,7 @@ def routes(ports: Ports, *, body_s: float) -> list[Route]:
     return [Route("/events", _take_in(ports, body_s), methods=["POST"])]
 
 
-def _take_in(ports: Ports, body_s: float) -> Callable[[Request], Awaitable[Response]]:
+def _take_in(ports: Ports, body_s: float) -> Endpoint:
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def act(request: Request) -> Response:

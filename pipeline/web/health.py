@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -11,8 +11,7 @@ from starlette.routing import Route
 
 from pipeline.errors import Conflict, Down
 from pipeline.ports import Ports
-
-Endpoint = Callable[[Request], Awaitable[Response]]
+from pipeline.web.public import Endpoint
 
 
 def nothing_wrong() -> str:

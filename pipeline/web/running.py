@@ -60,9 +60,8 @@ def run(
     port: int,
     *,
     every_s: float,
-    public_only: bool = False,
-    ready: Callable[[str], None] = lambda address: None,
-    stop: Stop | None = None,
+    public_only: bool,
+    ready: Callable[[str], None],
 ) -> bool:
     """Serve the pages and tick until a signal comes; False when a job did not end in time.
 
@@ -72,7 +71,7 @@ def run(
             would leave with an unsealed address), Down (the port is taken)
     """
     refuse_unsafe(ports)
-    stop = stop or Stop()
+    stop = Stop()
     with stop.heard():
         rounds = Rounds(replace(ports, stopping=stop), every_s)
 
