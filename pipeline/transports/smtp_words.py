@@ -26,6 +26,8 @@ _OUR_WORDS = re.compile(
     r"|sending (?:quota|limit).{0,20}exceeded",
     re.IGNORECASE,
 )
+#: A relay that asks the reader's server first repeats its words; they are about this reader.
+_THEIR_WORDS = re.compile(r"\bsaid:|undeliverable address", re.IGNORECASE)
 
 
 def said(reply: Reply, hidden: tuple[str, ...] = ()) -> str:
@@ -49,12 +51,16 @@ def is_ours(reply: Reply) -> bool:
     """Whether a refusal speaks of us, so that every other copy would be refused as well.
 
     One that is meant for a while counts, too: copies would use up their patience with it
-    (postfix says 454 to whom it does not relay for, until somebody mends that).
+    (postfix says 454 to whom it does not relay for, until somebody mends that). One that the
+    reader's server is quoted with does not: it would keep all other copies waiting.
     """
+    words = said(reply)
+    if _THEIR_WORDS.search(words):
+        return False
     return (
         reply.code in _OUR_CODES
         or enhanced(reply) in _OUR_ENHANCED
-        or _OUR_WORDS.search(said(reply)) is not None
+        or _OUR_WORDS.search(words) is not None
     )
 
 

@@ -75,3 +75,16 @@ def test_what_is_about_us_leaves_every_copy_waiting(store: SqlStore, step: str) 
         deliver(ports(scene, SmtpTransport(where), clock))
     assert scene.states() == {"accepted": 4}
     assert len(inbox.letters) == 4
+
+
+def test_a_reader_s_server_that_sounds_like_our_relay_stops_nobody_else(store: SqlStore) -> None:
+    """A relay that verifies addresses repeats what the reader's own server said to it."""
+    scene, clock = build_scene(store, 3), StandingClock(NOW)
+    scene.plan()
+    quoted = (
+        b"550 5.1.1 <reader@x.example>: Recipient address rejected: undeliverable address: host "
+        b"mx.x.example[192.0.2.7] said: 550 5.7.1 relaying denied (in reply to RCPT TO command)\r\n"
+    )
+    with ScriptedRelay({"RCPT": [quoted, POLITE["RCPT"]]}) as relay:
+        deliver(ports(scene, SmtpTransport(relay.settings(), pauses_s=(0, 0)), clock))
+    assert scene.states() == {"refused": 1, "accepted": 2}
