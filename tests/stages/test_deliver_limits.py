@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BadInput, Down
-from pipeline.model.letters import Batch, Envelope, Receipt
+from pipeline.model.letters import Batch, Beat, Envelope, Receipt
 from pipeline.ports import Ports
 from pipeline.settings import Limits
 from pipeline.stages.deliver import Delivered, deliver
@@ -90,6 +90,25 @@ def test_an_issue_that_no_limit_lets_begin_stays_as_it_is(store: SqlStore) -> No
     done = deliver(limited(scene, ScriptedTransport(), StandingClock(), hour=1))
     assert done.issues[0].state == "scheduled"
     assert done.issues[0].reason == "it waits: at most 1 mail in an hour"
+
+
+def test_the_limit_is_told_whatever_is_closed_after_it(store: SqlStore) -> None:
+    scene = build_scene(store, contacts=3)
+    scene.plan()
+    later = NOW + MINUTE
+    with store.write() as tables:  # its last copy has settled, and nobody lived to close it
+        over = tables.letters.open_issue(
+            scene.issue.newsletter_key,
+            Beat(date(2027, 3, 15), later, date(2027, 3, 15)),
+            cut_off_at=later,
+            deadline_at=later,
+            subject="Over",
+            now=NOW,
+        )
+        tables.letters.set_state(over.id, "sending")
+    done = deliver(limited(scene, ScriptedTransport(), StandingClock(later), hour=2))
+    assert [issue.state for issue in done.issues] == ["sending", "missed"]
+    assert done.limit == "at most 2 mails in an hour"
 
 
 def test_what_did_not_leave_takes_no_room(store: SqlStore) -> None:

@@ -133,9 +133,9 @@ class _Run:
         with self.ports.store.read() as tables:
             due_at = tables.deliveries.next_due(self.ports.clock.now())
             allowed = allowance(self.ports, tables)
-        if due_at is None or allowed.left or allowed.free_at is None:
+        if due_at is None or allowed.left != 0 or allowed.free_at is None:
             return due_at
-        return max(due_at, allowed.free_at) if allowed.left == 0 else due_at
+        return max(due_at, allowed.free_at)
 
     # ── one issue ────────────────────────────────────────────────────────────────────────
 
@@ -196,7 +196,8 @@ class _Run:
                 return ()
             allowed = allowance(self.ports, tables)
             if allowed.left == 0:
-                self.limit = allowed.what if tables.deliveries.is_waiting(issue_id, now) else ""
+                if tables.deliveries.is_waiting(issue_id, now):
+                    self.limit = allowed.what
                 return ()
             most = self.chunk if allowed.left is None else min(self.chunk, allowed.left)
             return tables.deliveries.claim(issue_id, self.owner, now + self.lease, now, most)
