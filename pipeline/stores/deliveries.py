@@ -117,7 +117,7 @@ class SqlDeliveries:
         due.lock_attempts(self._connection)
 
     def attempts_between(self, since: datetime, until: datetime) -> tuple[int, datetime | None]:
-        """How many copies began to leave after `since`, and the earliest of them."""
+        """How many copies began to leave after `since` and up to `until`; the earliest of them."""
         return due.attempts_between(self._connection, since, until)
 
     def holders(self) -> Sequence[str]:
@@ -460,18 +460,21 @@ class SqlDeliveries:
         Counts of what they came to. A copy that news have settled meanwhile stays as it is.
         Where the issue does not go any more, a planned one is held back with the others.
         """
-        standing = self._locked([delivery.id for delivery in given])
-        ids = [
-            row.id for row in standing.values()
-            if row.state == "unknown" and row.issue_id == issue_id
-        ]  # fmt: skip
-        if state == "accepted":
-            self._write([(id_, ledger.Settlement(state, reason)) for id_ in ids], now)
-        else:
-            if state == "planned" and not self._still_goes(issue_id):
-                state, reason = "withheld", ledger.STOPPED
-            self._take_back(ids, state, reason, now, attempts=0)
-        return {state: len(ids)}
+        if state == "planned" and not self._still_goes(issue_id):
+            state, reason = "withheld", ledger.STOPPED
+        decided = 0
+        for start in range(0, len(given), PAGE):
+            standing = self._locked([one.id for one in given[start : start + PAGE]])
+            ids = [
+                row.id for row in standing.values()
+                if row.state == "unknown" and row.issue_id == issue_id
+            ]  # fmt: skip
+            if state == "accepted":
+                self._write([(id_, ledger.Settlement(state, reason)) for id_ in ids], now)
+            else:
+                self._take_back(ids, state, reason, now, attempts=0)
+            decided += len(ids)
+        return {state: decided}
 
     def _still_goes(self, issue_id: int) -> bool:
         """Whether a copy that is planned now goes out: only a doubt keeps the issue open."""

@@ -17,15 +17,15 @@ from pipeline.errors import Conflict
 from pipeline.model.people import EVERYWHERE, Erasing
 from pipeline.rules.people.traces import Traces, plain_facts, traces_of
 from pipeline.stores import schema
+from pipeline.stores.deliveries import STOPPABLE
+from pipeline.stores.due import HELD
 from pipeline.stores.insert import insert_once
 from pipeline.stores.intake import wait_for_approvals
 from pipeline.stores.people import address_hash
 
 ERASED = "erased"
-#: A copy in one of these has not begun to leave.
-STOPPABLE = ("planned", "deferred", "claimed")
-#: Somebody has these in hand.
-IN_HAND = ("claimed", "attempting")
+#: So many rows are looked through at once: a posting may have a megabyte.
+PAGE = 100
 
 Emptied = Mapping[str, Any]
 
@@ -209,7 +209,7 @@ class SqlErasing:
     def _wait_for_copies(self, contact_id: int, naming: Sequence[int]) -> None:
         deliveries = schema.deliveries
         mine = sa.and_(deliveries.c.contact_id == contact_id, deliveries.c.state == "attempting")
-        named = sa.and_(deliveries.c.variant_id.in_(naming), deliveries.c.state.in_(IN_HAND))
+        named = sa.and_(deliveries.c.variant_id.in_(naming), deliveries.c.state.in_(HELD))
         busy = self._connection.scalars(
             sa.select(deliveries.c.id)
             .where(sa.or_(deliveries.c.contact_id == contact_id, named))
@@ -360,15 +360,19 @@ class SqlErasing:
 
     def _suspects(
         self, table: sa.Table, columns: Sequence[str], traces: Traces
-    ) -> Sequence[sa.RowMapping]:
+    ) -> Iterator[sa.RowMapping]:
         """Rows that may hold a trace: all with bytes in them, of the others those that match."""
         if not traces.needles():
-            return ()
+            return
         asked = [table.c[name] for name in columns]
-        query = sa.select(*table.primary_key.columns, *asked)
+        (key,) = table.primary_key.columns
+        query = sa.select(key, *asked).where(*_ours(table)).order_by(key).limit(PAGE)
         if not any(isinstance(column.type, sa.LargeBinary) for column in asked):
             query = query.where(sa.or_(*_matches(asked, traces.needles())))
-        return self._connection.execute(query.where(*_ours(table))).mappings().all()
+        after = query
+        while page := self._connection.execute(after).mappings().all():
+            yield from page
+            after = query.where(key > page[-1][key.name])
 
 
 def pointing(table: sa.Table, target: sa.Column[Any]) -> Iterator[sa.Column[Any]]:

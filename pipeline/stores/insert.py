@@ -14,6 +14,11 @@ def insert_once(connection: sa.Connection, table: sa.Table, row: Mapping[str, An
 
     Source: ON CONFLICT DO NOTHING, the same on SQLite and PostgreSQL, partial indexes too
     """
+    statement = inserting(connection, table).values(**row).on_conflict_do_nothing()
+    return connection.execute(statement.returning(sa.literal(1))).first() is not None
+
+
+def inserting(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert that can say what to do on a conflict: SQLAlchemy has one for each database."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = make(table).values(**row).on_conflict_do_nothing().returning(sa.literal(1))
-    return connection.execute(statement).first() is not None
+    return make(table)

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from pipeline.model.running import JobRun, JobState, Lease
 from pipeline.owners import is_dead
 from pipeline.rules.schedule import LONGEST_LEASE
+from pipeline.stores.insert import inserting
 from pipeline.stores.schema import job_runs, jobs, leases, meta
 
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -51,7 +51,9 @@ class SqlJobs:
         ended = [leases.c.until <= now, leases.c.until > now + LONGEST_LEASE]
         if held is not None and is_dead(held):
             ended.append(leases.c.owner == held)
-        statement = self._insert(leases).values(name=name, owner=owner, until=until, fence=1)
+        statement = inserting(self._connection, leases).values(
+            name=name, owner=owner, until=until, fence=1
+        )
         taken = statement.on_conflict_do_update(
             index_elements=[leases.c.name],
             set_={"owner": owner, "until": until, "fence": leases.c.fence + 1},
@@ -87,7 +89,7 @@ class SqlJobs:
             "outcome": run.outcome,
             "detail": run.detail,
         }
-        statement = self._insert(jobs).values(
+        statement = inserting(self._connection, jobs).values(
             name=run.job, failures=int(run.outcome == "failed"), **values
         )
         self._connection.execute(
@@ -140,11 +142,7 @@ class SqlJobs:
 
     def set_mark(self, name: str, value: str) -> None:
         """Write it down, over what was there."""
-        statement = self._insert(meta).values(name=name, value=value)
+        statement = inserting(self._connection, meta).values(name=name, value=value)
         self._connection.execute(
             statement.on_conflict_do_update(index_elements=[meta.c.name], set_={"value": value})
         )
-
-    def _insert(self, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
-        make = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
-        return make(table)

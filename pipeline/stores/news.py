@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from pipeline.model.news import KnownItem, NewItem, Quiet, SourceState
 from pipeline.rules.news.address import hash_of
+from pipeline.stores.insert import inserting
 from pipeline.stores.schema import fetches, items, sources
 
 _PLAIN_STATE = (
@@ -74,8 +74,7 @@ class SqlNews:
         """
         if not new:
             return []
-        make = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
-        statement = make(items)
+        statement = inserting(self._connection, items)
         told = statement.excluded
         takes = ("url", "canonical_url", "canonical_hash", "title", "summary_html", "text",
                  "author", "content_hash", "language")  # fmt: skip

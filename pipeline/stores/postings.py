@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from pipeline.model.letters import Event
+from pipeline.stores.insert import inserting
 from pipeline.stores.schema import deliveries, postings, provider_events
 
 
@@ -21,7 +21,7 @@ class SqlPostings:
     def add(self, provider: str, digest: str, body: bytes, now: datetime) -> int | None:
         """Keep a body as it came; its id, or None when the very same was kept before."""
         kept: int | None = self._connection.scalar(
-            self._insert(postings)
+            inserting(self._connection, postings)
             .values(provider=provider, digest=digest, body=body, received_at=now)
             .on_conflict_do_nothing()
             .returning(postings.c.id)
@@ -68,7 +68,7 @@ class SqlPostings:
             # in one order, whoever writes: two postings at once may tell of the same
             for _, event in sorted(first.items())
         ]
-        written = self._insert(provider_events).on_conflict_do_nothing()
+        written = inserting(self._connection, provider_events).on_conflict_do_nothing()
         new = set(self._connection.scalars(written.returning(provider_events.c.event_id), rows))
         return [event for event in events if event.id in new and event is first[event.id]]
 
@@ -111,7 +111,3 @@ class SqlPostings:
         """
         old = sa.and_(postings.c.taken_in_at < before, postings.c.body != b"")
         return self._connection.execute(sa.update(postings).where(old).values(body=b"")).rowcount
-
-    def _insert(self, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
-        make = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
-        return make(table)
