@@ -19,8 +19,11 @@ from pipeline.web.bodies import whole
 from pipeline.web.public import Endpoint
 
 MAX_BODY_BYTES = 10_000_000
-#: So many bodies are read at once: whose they are shows only when they are whole.
+#: So many large bodies are read at once: whose they are shows only when they are whole.
 AT_ONCE = 8
+#: A body that says it is no larger waits for nobody, or whoever sends slowly would keep the
+#: provider waiting.
+SMALL_BYTES = 256_000
 
 log = logging.getLogger("asterism.web")
 
@@ -31,14 +34,18 @@ def routes(ports: Ports, *, body_s: float) -> list[Route]:
 
 
 def _take_in(ports: Ports, body_s: float) -> Endpoint:
-    turns = asyncio.Semaphore(AT_ONCE)
+    turns, hands = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
 
     async def act(request: Request) -> Response:
         if ports.events is None:
             raise HTTPException(404)
-        async with turns:
-            body = await whole(request, MAX_BODY_BYTES, body_s)
-            headers = {name.lower(): value for name, value in request.headers.items()}
+        if _is_small(request):
+            body = await whole(request, SMALL_BYTES, body_s)
+        else:
+            async with turns:
+                body = await whole(request, MAX_BODY_BYTES, body_s)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        async with hands:
             received = await run_in_threadpool(listen.receive, ports, body, headers)
         if received.refused:
             log.warning("a posting of events was refused: %s", received.refused)
@@ -50,6 +57,11 @@ def _take_in(ports: Ports, body_s: float) -> Endpoint:
         return Response(status_code=204, background=then)
 
     return act
+
+
+def _is_small(request: Request) -> bool:
+    declared = request.headers.get("content-length", "")
+    return declared.isdecimal() and int(declared) <= SMALL_BYTES
 
 
 def _understand(ports: Ports, posting_id: int) -> None:

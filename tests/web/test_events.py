@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from pipeline.stages.deliver import deliver
 from pipeline.stages.listen import take_in_waiting
 from pipeline.stores import schema
 from pipeline.stores.sql import SqlStore
-from pipeline.web.events import MAX_BODY_BYTES
+from pipeline.web.events import AT_ONCE, MAX_BODY_BYTES
 from pipeline.web.patience import Patience
 from tests.builders import NOW, SECRET, StandingClock
 from tests.ledger_scene import Scene, build_scene, connection
@@ -141,3 +142,22 @@ def test_a_body_that_does_not_come_is_not_waited_for(scene: Scene) -> None:
         raw.sendall(b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n[")
         assert raw.recv(65536).startswith(b"HTTP/1.1 408 ")
     assert kept(scene) == []
+
+
+def test_who_sends_slowly_keeps_the_provider_waiting_no_longer(scene: Scene) -> None:
+    """Strangers who each begin a body and never end it, in every turn that there is."""
+    body, headers = posting([Told("1", scene.row(0).public_id, "delivered")])
+    patience = Patience(body_s=60)
+    with (
+        serving(with_events(scene), StandingClock(LATER), patience=patience) as site,
+        ExitStack() as strangers,
+    ):
+        for length in (10, MAX_BODY_BYTES):
+            for _ in range(AT_ONCE + 1):
+                raw = socket.create_connection(("127.0.0.1", site.port), timeout=120)
+                strangers.enter_context(raw)
+                head = f"POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n["
+                raw.sendall(head.encode())
+        site.get("/healthz")
+        assert site.ask("POST", "/events", body, headers).status == 204
+    assert kept(scene) == [(body, True)]
