@@ -192,6 +192,8 @@ class SqlStore:
     def optimize(self) -> None:
         """Let the database put its own house in order; PostgreSQL does so by itself.
 
+        What was overwritten stands in the file beside it no more, unless somebody is reading.
+
         Source: https://sqlite.org/lang_analyze.html (PRAGMA optimize), /pragma.html
         """
         if self._writers.dialect.name != "sqlite":
@@ -202,7 +204,7 @@ class SqlStore:
                 assert driver is not None  # noqa: S101  it is connected
                 # outside any transaction: a checkpoint cannot run inside one
                 driver.execute("PRAGMA optimize").fetchall()
-                driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except (sqlite3.Error, DBAPIError) as error:
             raise Down(f"The database could not be put in order: {error}") from error
 

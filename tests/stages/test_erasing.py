@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,11 +30,14 @@ from pipeline.stages.people import (
     suppress,
 )
 from pipeline.stores import erasing, exporting, schema
+from pipeline.stores.migrate import migrate
 from pipeline.stores.sql import SqlStore
 from pipeline.transports.forgetting import FileOutbox
-from tests.builders import DUE, NOW
+from tests.builders import DUE, NOW, SECRET
 from tests.compose_scene import Scene, build_scene
-from tests.people_scene import put, raw
+from tests.ledger_scene import address
+from tests.ledger_scene import build_scene as build_ledger
+from tests.people_scene import ports_of, put, raw
 
 QUILL = "quillon.ostrander@northline.example"
 FORMER = "q.ostrander@oldquay.example"
@@ -169,6 +174,23 @@ def test_after_it_no_search_finds_the_person(scene: Scene, tmp_path: Path) -> No
     gone = [path.stem for path in tmp_path.rglob("*.eml")]
     assert quill.public_id not in gone
     assert (tmp_path / "previews" / "ferry-weekly-1" / "customer.html").exists()
+
+
+def test_the_file_beside_the_database_holds_nothing_of_them(tmp_path: Path) -> None:
+    """While the service runs SQLite keeps what was written lately in a file of its own."""
+    path = tmp_path / "running.db"
+    migrate(f"sqlite:///{path}")
+    store = SqlStore(f"sqlite:///{path}", SECRET)
+    ledger = build_ledger(store)
+    ledger.plan()
+    needle = address(0).encode()
+    beside = path.with_name(path.name + "-wal")
+    with closing(sqlite3.connect(path)) as service:
+        service.execute("SELECT count(*) FROM contacts").fetchall()
+        assert needle in path.read_bytes() + beside.read_bytes()
+        erase(ports_of(store), address(0))
+        assert needle not in path.read_bytes() + beside.read_bytes()
+    store.close()
 
 
 def test_what_others_need_stays(scene: Scene, tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipeline.errors import BadInput, NotFound
+from pipeline.errors import BadInput, Down, NotFound
 from pipeline.model.people import Contact
 from pipeline.ports import Ports, Tables
 from pipeline.rules.people.traces import Traces
@@ -48,6 +49,8 @@ def erase(ports: Ports, ref: str, *, reason: str = "") -> Erased:
         tables.erasing.erase(found.id, now)
         after = {"reason": traces.taken_out(reason), "copies": len(erasing.copies)}
         log(ports, tables, "erase", f"contact:{found.public_id}", after=after)
+    with suppress(Down):  # it is done; what a log of the database's own still holds, `tidy` clears
+        ports.store.optimize()
     return Erased(found.public_id, now, already=False, copies=len(erasing.copies), files=files)
 
 
