@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 from pipeline.model.sales import MonthReport
 
-#: A cell that begins so is a formula to a spreadsheet. Source: OWASP, CSV injection
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: A cell that begins so is a formula to a spreadsheet, whatever invisible stands before it; some
+#: take the wide signs for one, too. Source: OWASP, CSV injection
+_FORMULA = re.compile(r"[\s\x00-\x1f\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠]|[\t\r\n]")
 
 
 def as_csv(report: MonthReport) -> bytes:
@@ -35,4 +37,4 @@ def as_csv(report: MonthReport) -> bytes:
 
 def guarded(cell: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell
+    return f"'{cell}" if _FORMULA.match(cell) else cell
