@@ -181,3 +181,21 @@ def arithmetic(verdicts: Iterable[Verdict], sales: int = 0) -> Arithmetic:
         left_out=tuple(sorted(out.items(), key=lambda item: (-item[1], ORDER.index(item[0])))),
         sales=sales,
     )
+
+
+#: A reason after a number, where its own name reads badly there.
+_AFTER_A_NUMBER: dict[AudienceReason, str] = {
+    "invalid_address": "with an address that does not work",
+    "no_basis": "without a basis",
+    "not_subscribed": "who chose not to get it",
+    "had_recap": "who have had its stories",
+    "capped": "who have had letters enough",
+    "too_little_left": "with too little left to tell",
+}
+
+
+def left_out_in_words(arithmetic_: Arithmetic) -> str:
+    """ "21 who have had its stories, 2 paused"; empty when nobody is left out."""
+    return ", ".join(
+        f"{number} {_AFTER_A_NUMBER.get(reason, reason)}" for reason, number in arithmetic_.left_out
+    )

@@ -19,6 +19,7 @@ from pipeline.model.letters import (
     Snippet,
 )
 from pipeline.rules.letters import markdown, merge, sandbox
+from pipeline.rules.letters.audience import left_out_in_words
 from pipeline.rules.letters.brand import palette
 from pipeline.rules.letters.curator_notes import moment_in_words
 from pipeline.rules.letters.envelope import borne
@@ -208,7 +209,7 @@ def _review(m: Matter, to: Staff) -> Said:
         points_title="Its stories",
         points=_stories(m.snippets),
         links=(("Look at it", m.preview_url), ("Stop it", m.stop_url)),
-        commands=(("From the desk", f"asterism issue stop {m.issue.ref}"),),
+        commands=(("Or on the command line", f"asterism issue stop {m.issue.ref}"),),
         close="Stopping takes one press more on the page that opens. Who has these links can "
         "stop the issue: please do not pass this mail on.",
     )
@@ -259,7 +260,12 @@ _SAYS = {
 
 
 def _findings(findings: Sequence[Finding]) -> tuple[str, ...]:
-    return _some([f"{finding.where}: {finding.what}" for finding in findings])
+    """What many stories lack is said once: "Story 2 “Quay 2”: the same"."""
+    before = ["", *(finding.what for finding in findings)]
+    return _some([
+        f"{_capital(finding.where)}: {'the same' if finding.what == last else finding.what}"
+        for finding, last in zip(findings, before, strict=False)
+    ])  # fmt: skip
 
 
 def _stories(snippets: Sequence[Snippet]) -> tuple[str, ...]:
@@ -279,10 +285,9 @@ def _some(lines: Sequence[str]) -> tuple[str, ...]:
 def _sum_in_words(sum_: Arithmetic) -> str:
     """ "It goes to 38 of 41 contacts; 3 are left out (2 paused, 1 suppressed)." """
     left = sum(number for _, number in sum_.left_out)
-    why = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in sum_.left_out)
     out = ""
     if left:
-        out = f"; {left} {'is' if left == 1 else 'are'} left out ({why})"
+        out = f"; {left} {'is' if left == 1 else 'are'} left out ({left_out_in_words(sum_)})"
     contacts = "contact" if sum_.contacts == 1 else "contacts"
     return f"It goes to {sum_.letters} of {sum_.contacts} {contacts}{out}."
 
@@ -290,7 +295,11 @@ def _sum_in_words(sum_: Arithmetic) -> str:
 def _sentence(reason: str) -> str:
     text = reason.strip()
     ended = text if text.endswith((".", "!", "?")) else f"{text}."
-    return f"{ended[:1].upper()}{ended[1:]}"
+    return _capital(ended)
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 # ── how it looks ─────────────────────────────────────────────────────────────────────────

@@ -20,6 +20,7 @@ from pipeline.model.letters import (
 from pipeline.model.log import Operation
 from pipeline.model.news import PoolStory, Story
 from pipeline.ports import Ports, Tables
+from pipeline.rules.letters.audience import left_out_in_words
 from pipeline.rules.letters.automatic import (
     AUTOMATIC,
     WAITING,
@@ -290,8 +291,7 @@ def _named(findings: Sequence[Finding]) -> str:
 
 
 def _nobody(sum_: Arithmetic) -> str:
-    why = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in sum_.left_out)
-    return f"nobody would get it ({why or 'there are no contacts'})"
+    return f"nobody would get it ({left_out_in_words(sum_) or 'there are no contacts'})"
 
 
 def _hold_back(ports: Ports, issue: Issue, reason: str, *, over: bool = False) -> HeldBack:

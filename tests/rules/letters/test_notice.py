@@ -61,6 +61,20 @@ def test_the_sum_is_told_in_words():
     assert "It goes to 1 of 1 contact." in made(sum=alone).text.replace("\n", " ")
 
 
+def test_who_is_left_out_reads_as_words_after_a_number():
+    told = Arithmetic(24, 1, (("prospect", 1),), (("had_recap", 21), ("no_basis", 2)))
+    text = made(sum=told).text.replace("\n", " ")
+    assert "(21 who have had its stories, 2 without a basis)" in text
+
+
+def test_what_many_stories_lack_is_said_once():
+    lacks = [Finding("no_take", f"story {n} “Quay {n}”", "it has no take") for n in (1, 2)]
+    theme = Finding("no_theme", "theme", "the issue has no theme")
+    text = made("write", findings=(theme, *lacks)).text
+    assert "- Theme: the issue has no theme" in text
+    assert "- Story 1 “Quay 1”: it has no take\n- Story 2 “Quay 2”: the same\n" in text
+
+
 def test_only_the_review_has_links():
     for kind in get_args(NoticeKind):
         has = f"{ROOT}/stop/s" in made(kind).text

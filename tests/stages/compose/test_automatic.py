@@ -199,7 +199,7 @@ def test_who_came_late_to_the_weekly_gets_the_next_weekly_and_no_recap_after_it(
     compose_automatic(scene.ports)
     second = scene.issue("ferry-month/2")
     assert second.state in ("draft", "in_review")
-    assert second.reason == "nobody would get it (6 had recap)"
+    assert second.reason == "nobody would get it (6 who have had its stories)"
 
 
 def test_the_review_is_the_letter(scene, tmp_path):
