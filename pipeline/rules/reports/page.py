@@ -76,7 +76,7 @@ def front(month: date, firm_name: str, reports: Sequence[MonthReport]) -> bytes:
     )
     body = Markup(
         '<header><p class="running"><span>{firm}</span><span>Reports</span></p></header>'
-        "<main><h1>{month}</h1><p class=lede>{number}, each with a page of its own.</p>"
+        "<main><h1>{month}</h1><p class=lede>{number} of its own.</p>"
         '<table class="wide"><thead><tr><th scope="col">Constellation</th>'
         '<th scope="col">Accounts touched</th><th scope="col">Beats kept</th>'
         '<th scope="col" class="n">Letters</th></tr></thead><tbody>{rows}</tbody></table>'
@@ -84,7 +84,9 @@ def front(month: date, firm_name: str, reports: Sequence[MonthReport]) -> bytes:
     ).format(
         firm=firm_name,
         month=_month(month),
-        number=count(len(reports), "constellation").capitalize(),
+        number=count(
+            len(reports), "constellation, with a page", "constellations, each with a page"
+        ),
         rows=rows,
     )
     return document(f"Reports, {_month(month)}", body)
@@ -132,7 +134,7 @@ def _coverage(report: MonthReport) -> Markup:
         f"machine alone, {none} not touched. The table at the end names each."
     )
     keys = (
-        ("hand", by_hand, "by hand, joined by lines"),
+        ("hand", by_hand, "by hand, joined by lines" if by_hand > 1 else "by hand"),
         ("machine", by_machine, "by letters alone"),
         ("none", none, "not touched"),
     )

@@ -100,6 +100,8 @@ footer { margin-top: 52px; padding: 16px 0 56px; border-top: 3px double var(--de
 @media (max-width: 560px) {
   body { font-size: 17px; }
   .lede { font-size: 19px; }
+  .sky circle, .sky .rays { transform: scale(1.7); transform-box: fill-box;
+    transform-origin: center; }
   .beats { grid-template-columns: minmax(0, 1fr); }
   .wide thead { position: absolute; width: 1px; height: 1px; overflow: hidden;
     clip-path: inset(50%); }

@@ -69,7 +69,7 @@ def test_the_page_says_the_month() -> None:
     for part in (
         "Quay & Tide", "March 2027", "Ferry companies",
         "2 of 3 accounts touched. 1 of 3 beats kept, 1,204 letters sent.",
-        "1 by hand, joined by lines", "1 by letters alone", "Not touched: 1 =Blue Strait gone",
+        "1 by hand", "1 by letters alone", "Not touched: 1 =Blue Strait gone",
         "About 0.1 of 3 accounts may be expected to buy in any month. Exactly 1/8:",
         "Shown to one decimal", "1 kept of 3, 1 missed, 1 skipped. A skipped beat was never",
         "missed nobody <approved> it", "sent 1,204", "left a newsletter 2", "complained 0",
