@@ -16,6 +16,9 @@ from pipeline.transports.sendgrid.words import one_line
 PAUSE_S = 60
 LONGEST_PAUSE_S = 86_400
 
+#: What stands between us gave up waiting; behind it they may have taken it.
+_GAVE_UP = (408, 425, 499)
+
 _COPY = re.compile(r"personalizations\.(\d{1,4})(?:\.|\Z)")
 
 
@@ -78,7 +81,7 @@ def meaning(answer: Answer, url: str, now: datetime, *, sandbox: bool = False) -
             return TooBig()
         case 429:
             return TooMuch(retry_after_s(answer, now))
-        case status if 300 <= status < 500:
+        case status if 300 <= status < 500 and status not in _GAVE_UP:
             return down(answer, url)
         case status:
             return Doubt(f"SendGrid answered {status}")

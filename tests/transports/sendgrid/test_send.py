@@ -365,7 +365,7 @@ def test_what_stops_all_comes_after_what_is_known(status: int) -> None:
 
 # ── doubt ────────────────────────────────────────────────────────────────────────────────
 
-DOUBTS = [DROP, HANG, Reply(500), Reply(503), Reply(200), Reply(204)]
+DOUBTS = [DROP, HANG, Reply(500), Reply(503), Reply(200), Reply(204), Reply(408), Reply(499)]
 
 
 @pytest.mark.parametrize("doubt", DOUBTS)
