@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -23,8 +23,10 @@ import sqlalchemy as sa
 from pipeline import __version__
 from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.owners import is_dead
+from pipeline.rules.letters.ledger import ALLOWED, RESTORED_AT
+from pipeline.rules.schedule import LONGEST_LEASE
 from pipeline.settings import Settings
-from pipeline.stages.deliver.holding import ALLOWED, RESTORED_AT
+from pipeline.stages.deliver.holding import OVER
 from pipeline.stores import schema
 from pipeline.stores.migrate import rebuild
 from pipeline.stores.migrations import HEAD
@@ -44,9 +46,6 @@ FILES = ("firm.yaml", "feeds.yaml", "constellations/*", "templates/*")
 
 #: The longest that is read in one piece: a row holds a posting of 10 MB at most, in base64.
 MOST_BYTES = 64_000_000
-
-#: So long after it said nothing a process counts as gone, wherever it runs.
-SILENT = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,12 +303,15 @@ def _rows_in(lines: IO[bytes]) -> Iterator[bytes]:
 
 
 def _verify(archive: zipfile.ZipFile, manifest: Mapping[str, Any], path: Path) -> None:
-    """Every line that was written is there, before anything is touched."""
-    for name in (SECRET, *(f"files/{one}" for one in manifest["files"] if _is_ours(one))):
+    """All that was written is there as it was, before anything is touched."""
+    ours = {f"files/{name}": wanted for name, wanted in manifest["files"].items() if _is_ours(name)}
+    for name in (SECRET, *ours):
         try:
-            _read(archive, name)
+            content = _read(archive, name)
         except _BROKEN as error:
             raise _damaged(path, f"{name} cannot be read") from error
+        if name in ours and sha256(content).hexdigest() != ours[name]:
+            raise _damaged(path, f"{name} is not as it was written")
     for table in manifest["tables"]:
         digest = sha256()
         try:
@@ -397,7 +399,7 @@ def _is_used(connection: sa.Connection) -> bool:
 def _allow(connection: sa.Connection, now: datetime, *, replace: bool) -> None:
     """Raises: Conflict while rows are there that nobody gave up, or while a program works."""
     for row in connection.execute(sa.select(schema.leases)):
-        if now < row.until <= now + SILENT and not is_dead(row.owner):
+        if now < row.until <= now + LONGEST_LEASE and not is_dead(row.owner):
             raise Conflict(
                 f"A program is working on this database ({row.name}).",
                 "Stop it (`systemctl stop asterism`), then restore; nothing was changed.",
@@ -463,7 +465,7 @@ def _waiting(settings: Settings, now: datetime) -> tuple[str, ...]:
             return tuple(
                 issue.ref
                 for issue in tables.letters.issues()
-                if issue.due_at <= now and issue.state not in ("sent", "missed", "cancelled")
+                if issue.due_at <= now and issue.state not in OVER
             )
     finally:
         store.close()

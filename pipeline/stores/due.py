@@ -17,11 +17,6 @@ GOING = ("scheduled", "sending")
 #: Somebody has these in hand.
 HELD: tuple[DeliveryState, ...] = ("claimed", "attempting")
 
-#: When the database was restored from a backup, as ISO 8601.
-RESTORED_AT = "restored_at"
-#: An issue that a person let go after that: this, and its public id.
-ALLOWED = "allowed:"
-
 #: A number of our own; whoever counts attempts to begin more waits for whoever does so, too.
 _ATTEMPTS_LOCK = 0x61_73_74_72
 
@@ -46,10 +41,12 @@ def _held_since_restore(connection: sa.Connection) -> sa.ColumnElement[bool]:
 
     What went out between the backup and the restore is not on record any more.
     """
-    at = connection.scalar(sa.select(meta.c.value).where(meta.c.name == RESTORED_AT))
+    at = connection.scalar(sa.select(meta.c.value).where(meta.c.name == ledger.RESTORED_AT))
     if not at:
         return sa.false()
-    allowed = sa.exists().where(meta.c.name == sa.literal(ALLOWED).concat(issues.c.public_id))
+    allowed = sa.exists().where(
+        meta.c.name == sa.literal(ledger.ALLOWED).concat(issues.c.public_id)
+    )
     return sa.and_(issues.c.due_at <= datetime.fromisoformat(at), ~allowed)
 
 

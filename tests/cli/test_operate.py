@@ -175,13 +175,16 @@ def test_restore_of_a_wrong_moment_lets_go_what_a_person_allows(
     approved: Door, tmp_path: Path
 ) -> None:
     file = backed_up(approved)
+    approved.now = THURSDAY
+    approved("deliver")
+    all_of_it = {path.name for path in approved.path("output").rglob("*.eml")}
     other = Door(tmp_path / "new", dict(approved.environment), THURSDAY)
     other("restore", str(file))
     other("deliver")
     assert not list(other.path("output").rglob("*.eml"))
     other("--as", "henrik", "deliver", "allow", ISSUE)
     other("deliver")
-    assert len(list(other.path("output").rglob("*.eml"))) == 21
+    assert {path.name for path in other.path("output").rglob("*.eml")} == all_of_it
 
 
 # ── what is refused ──────────────────────────────────────────────────────────────────────
@@ -228,15 +231,17 @@ def test_restore_refuses_what_is_cut_short(spoilt: tuple[Door, Path], tmp_path: 
 
 def test_restore_refuses_what_was_changed(spoilt: tuple[Door, Path], tmp_path: Path) -> None:
     door, file = spoilt
-    changed = tmp_path / "changed.zip"
-    with zipfile.ZipFile(file) as old, zipfile.ZipFile(changed, "w") as new:
-        for name in old.namelist():
-            content = old.read(name)
-            if name == "tables/contacts.jsonl":
-                content = b"".join(content.splitlines(keepends=True)[1:])
-            new.writestr(name, content)
-    said = door("restore", str(changed), "--replace", code=2)
-    assert "contacts is not as it was written" in said.err
+    for other in ("tables/contacts.jsonl", "files/firm.yaml"):
+        changed = tmp_path / "changed.zip"
+        with zipfile.ZipFile(file) as old, zipfile.ZipFile(changed, "w") as new:
+            for name in old.namelist():
+                content = old.read(name)
+                if name == other:
+                    content = b"".join(content.splitlines(keepends=True)[1:])
+                new.writestr(name, content)
+        said = door("restore", str(changed), "--replace", code=2)
+        assert Path(other).stem in said.err
+        assert "is not as it was written" in said.err
 
 
 def test_restore_writes_no_file_outside_the_workspace(
@@ -343,12 +348,13 @@ def test_restore_keeps_to_the_secret_that_is_set(sent: Door, tmp_path: Path) -> 
     assert not (other.folder / "output" / "asterism.db").exists()
 
 
-def test_restore_waits_for_no_running_program(sent: Door) -> None:
+@pytest.mark.parametrize("until", ["07:33", "08:01"])  # of a sending, of a gathering
+def test_restore_waits_for_no_running_program(sent: Door, until: str) -> None:
     file = backed_up(sent)
     with closing(sqlite3.connect(sent.path("output/asterism.db"))) as database:
         database.execute(
-            "INSERT INTO leases VALUES ('job deliver', ?, '2026-11-19 07:33:00.000000', 1)",
-            (this_process(),),
+            "INSERT INTO leases VALUES ('any', ?, ?, 1)",
+            (this_process(), f"2026-11-19 {until}:00.000000"),
         )
         database.commit()
     before = sent.state()

@@ -39,6 +39,11 @@ STOPPED = "stopped"
 #: Why a copy that was made for another account is kept back.
 MOVED = "moved to another account"
 
+#: Marks of the store: when it was restored from a backup, as ISO 8601;
+RESTORED_AT = "restored_at"
+#: and which issue a person let go after that: this, and its public id.
+ALLOWED = "allowed:"
+
 #: The windows of the limits.
 HOUR = timedelta(hours=1)
 DAY = timedelta(hours=24)

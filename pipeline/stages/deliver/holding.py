@@ -9,10 +9,7 @@ from pipeline.errors import Conflict
 from pipeline.model.letters import Issue
 from pipeline.model.log import Operation
 from pipeline.ports import Ports, Tables
-
-#: Marks of the store: when it was restored, and which issues a person let go since.
-RESTORED_AT = "restored_at"
-ALLOWED = "allowed:"
+from pipeline.rules.letters.ledger import ALLOWED, RESTORED_AT
 
 OVER = ("sent", "missed", "cancelled")
 
