@@ -346,6 +346,10 @@ class StoriesTable(Protocol):
         """
         ...
 
+    def heir(self, story: Story) -> Story:
+        """What it became, when it was merged into another; else itself."""
+        ...
+
     def set_taken_back(self, story_id: int, at: datetime | None) -> None:
         """Take a field note back; None brings it back into the pools it stood in."""
         ...

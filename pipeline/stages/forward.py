@@ -123,7 +123,7 @@ def _sender(ports: Ports) -> Staff:
 
 def _look(ports: Ports, tables: Tables, story_ref: str, contact_ref: str) -> _Looked:
     contact = tables.people.find(contact_ref)
-    story = _story(tables, story_ref)
+    story = tables.stories.heir(tables.stories.find(story_ref))
     constellation, account = _home(ports, contact)
     kept = tuple(_kept(tables, story, constellation))
     pools = tables.stories.pools_of(story.id)
@@ -146,14 +146,6 @@ def _look(ports: Ports, tables: Tables, story_ref: str, contact_ref: str) -> _Lo
             one.contact.last_name for one in people if one.contact.account_key == told_us
         ),
     )
-
-
-def _story(tables: Tables, ref: str) -> Story:
-    """The story that is meant; what it became, when it was merged into another."""
-    story = tables.stories.find(ref)
-    while story.merged_into is not None:
-        (story,) = tables.stories.by_ids([story.merged_into])
-    return story
 
 
 def _home(ports: Ports, contact: Contact) -> tuple[Constellation, Account]:

@@ -229,10 +229,8 @@ def _story(tables: Tables, mail: CopiedMail, subjects: Mapping[str, int]) -> Sto
 
 def _linked(tables: Tables, link: str) -> Story | None:
     try:
-        story = tables.stories.find(link)
+        story = tables.stories.heir(tables.stories.find(link))
     except NotFound:
         return None
-    while story.merged_into is not None:
-        (story,) = tables.stories.by_ids([story.merged_into])
     in_pools = any(not row["left_out"] for row in tables.stories.pools_of(story.id))
     return story if in_pools else None

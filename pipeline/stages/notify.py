@@ -18,6 +18,7 @@ from pipeline.rules.letters.automatic import WAITING
 from pipeline.rules.letters.lint import lint_issue
 from pipeline.rules.letters.notice import HTML, TEXT, Matter, about, envelope_of, write_notice
 from pipeline.rules.letters.sandbox import named_in
+from pipeline.rules.letters.tokens import PREVIEW, STOP
 from pipeline.rules.news.address import link_hash
 from pipeline.rules.notices import TOLD_WITHIN, Due, Facts, due_notices, review_end
 
@@ -26,8 +27,6 @@ CHUNK = 20
 #: How long a run may be silent before others take over what it holds: longer than a relay
 #: may take for one mail.
 LEASE_S = 300
-
-STOP, PREVIEW = "stop", "preview"  #: what a review mail's tokens are good for
 
 
 @dataclass(frozen=True, slots=True)

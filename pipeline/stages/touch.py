@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import get_args
 
 from pipeline.errors import BadInput
-from pipeline.model.news import Story
 from pipeline.model.sales import MACHINE_TOUCHES, Touch, TouchKind
-from pipeline.ports import Ports, Tables
+from pipeline.ports import Ports
 from pipeline.rules.people.by_hand import SLIP, as_operation
 
 KINDS = tuple(kind for kind in get_args(TouchKind) if kind not in MACHINE_TOUCHES)
@@ -56,7 +55,8 @@ def touch(
     staff = ports.catalog.staff(ports.actor)
     with ports.store.write() as tables:
         contact = tables.people.find(ref)
-        story = _story(tables, story_ref) if story_ref else None
+        found = tables.stories.find(story_ref) if story_ref else None
+        story = tables.stories.heir(found) if found else None
         done = Touch(
             account_key=contact.account_key,
             contact_id=contact.id,
@@ -73,11 +73,3 @@ def touch(
         told = story.public_id if story else ""
         tables.log.add(as_operation(done, touch_id, contact, ports.actor, told))
     return Logged(done, new=True)
-
-
-def _story(tables: Tables, ref: str) -> Story:
-    """The story that is meant; what it became, when it was merged into another."""
-    story = tables.stories.find(ref)
-    while story.merged_into is not None:
-        (story,) = tables.stories.by_ids([story.merged_into])
-    return story

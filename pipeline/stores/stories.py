@@ -228,6 +228,12 @@ class SqlStories:
             raise was_taken_back(story.title, story.public_id)
         return story
 
+    def heir(self, story: Story) -> Story:
+        """What it became, when it was merged into another; else itself."""
+        while story.merged_into is not None:
+            (story,) = self.by_ids([story.merged_into])
+        return story
+
     def _by_link(self, link: str) -> list[int]:
         digest = link_hash(link)
         same = sa.select(items.c.story_id).where(

@@ -7,6 +7,9 @@ import hashlib
 import hmac
 from base64 import b32decode, b32encode, urlsafe_b64decode, urlsafe_b64encode
 
+#: What the links of a review mail are good for, each and nothing else.
+STOP, PREVIEW = "stop", "preview"
+
 ID_BYTES = 16
 SEAL_BYTES = 16
 TOKEN_CHARS = 43  #: 32 bytes as base64url without padding

@@ -10,10 +10,9 @@ from pipeline.errors import Conflict, NotFound
 from pipeline.model.letters import Issue
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.curator_notes import moment_in_words
+from pipeline.rules.letters.tokens import PREVIEW, STOP
 from pipeline.stages.compose.approving import STOPPABLE, stop
 
-#: What each token is good for, and nothing else.
-STOP, PREVIEW = "stop", "preview"
 BY_LINK = "stopped by the link in the review mail"
 
 #: going: it can be stopped; leaving: so can the rest of it; stopped: it has been; rest: some

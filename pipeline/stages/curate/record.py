@@ -91,10 +91,7 @@ def story_of(tables: Tables, ref: str, *, taken_back: bool = False) -> Story:
     Shape:  taken_back finds a field note, too, that its writer took back
     Raises: NotFound, BadInput
     """
-    story = tables.stories.find(ref, taken_back=taken_back)
-    while story.merged_into is not None:
-        (story,) = tables.stories.by_ids([story.merged_into])
-    return story
+    return tables.stories.heir(tables.stories.find(ref, taken_back=taken_back))
 
 
 def dropped_by(tables: Tables, constellation: str, story_id: int) -> str:

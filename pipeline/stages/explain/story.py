@@ -32,7 +32,7 @@ def explain_story(ports: Ports, ref: str) -> Part:
     names = {a.key: a.name for c in ports.catalog.constellations for a in c.accounts}
     with ports.store.read() as tables:
         asked = tables.stories.find(ref, taken_back=True)
-        story = _heir(tables, asked)
+        story = tables.stories.heir(asked)
         return joined([
             whole(*_beginning(story, asked, names)),
             _tellings(tables, story),
@@ -43,12 +43,6 @@ def explain_story(ports: Ports, ref: str) -> Part:
             _issues(tables, story),
             _told(tables, story),
         ])  # fmt: skip
-
-
-def _heir(tables: Tables, story: Story) -> Story:
-    while story.merged_into is not None:
-        (story,) = tables.stories.by_ids([story.merged_into])
-    return story
 
 
 def _beginning(story: Story, asked: Story, names: Mapping[str, str]) -> Iterator[Step]:
