@@ -145,7 +145,7 @@ class Moving:
     # ── writing ──────────────────────────────────────────────────────────────────────────
 
     def _is_time(self) -> bool:
-        """Also when the clock was set back meanwhile."""
+        """Whether what came has waited long enough; also when the clock was set back meanwhile."""
         waited = self.ports.clock.now() - (self.written_at or self.ports.clock.now())
         return not timedelta(0) <= waited < GROUP_FOR
 

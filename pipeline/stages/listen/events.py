@@ -68,6 +68,8 @@ def understand(ports: Ports, posting_id: int) -> TakenIn:
 
     Each event counts once, whoever understands it and however often. Killed in the middle
     and begun again, it goes on.
+
+    Raises: NotFound when no provider tells us anything
     """
     events = _events(ports)
     with ports.store.read() as tables:
