@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.session import Session, json_option, pass_session
-from pipeline.cli.show import as_json, bad, count, good, quiet, say, table, title, when, words
+from pipeline.cli.show import (
+    as_json,
+    bad,
+    count,
+    fit,
+    good,
+    quiet,
+    say,
+    screen,
+    table,
+    title,
+    when,
+    words,
+)
 from pipeline.errors import Down
 
 if TYPE_CHECKING:
@@ -20,6 +33,8 @@ if TYPE_CHECKING:
 
 #: How much of a job's history is shown.
 _RUNS = 30
+#: Columns in front of what a job did: its name and two moments.
+_BEFORE_WHAT = 66
 
 
 @click.command()
@@ -157,17 +172,20 @@ def jobs(session: Session, name: str, json_out: bool) -> None:
     elif name:
         _show_runs(all_of_them[0])
     else:
-        table([_job_row(one) for one in all_of_them], ("job", "last run", "what it did", "next"))
+        table([_job_row(one) for one in all_of_them], ("job", "last run", "next", "what it did"))
 
 
 def _job_row(one: Standing) -> tuple[str, str, str, str]:
+    """What it did comes last and is cut at the screen's edge; `jobs NAME` tells all of it."""
     state = one.state
     if state is None or state.finished_at is None:
-        return one.job, "never", "", _next_of(one)
-    what = state.detail or quiet("nothing to do")
+        return one.job, "never", _next_of(one), ""
+    room = max(screen() - _BEFORE_WHAT, 34)
     if state.outcome == "failed":
-        what = bad(f"failed, {count(state.failures, 'time')} in a row: {state.detail}")
-    return one.job, when(state.finished_at), what, _next_of(one)
+        told = f"failed, {count(state.failures, 'time')} in a row: {state.detail}"
+        return one.job, when(state.finished_at), _next_of(one), bad(fit(told, room))
+    what = fit(state.detail, room) if state.detail else quiet("nothing to do")
+    return one.job, when(state.finished_at), _next_of(one), what
 
 
 def _next_of(one: Standing) -> str:

@@ -63,9 +63,9 @@ def forward(
         as_json({**plain(kit), "eml": kit.eml.decode("ascii")})
         return
     _show_kit(kit, look=look)
-    for path in (eml, html):
+    for path, then in ((eml, "open it to send"), (html, "open it, and copy all into a mail")):
         if path is not None and path.is_file():
-            say(f"{path} is written; open it to send.")
+            say(f"{path} is written; {then}.")
 
 
 def _keep(*paths: Path | None) -> None:

@@ -27,6 +27,8 @@ def gathered(done: Gathered) -> str:
     what = [_count(done.new, "new item")] if done.new else []
     what += [f"{done.changed} changed"] if done.changed else []
     failed = [one.name for one in asked if one.outcome == "failed"]
+    if len(failed) == len(asked):
+        return f"none of {_count(len(asked), 'source')} answered: {_some(failed)}"
     return _joined(
         f"{', '.join(what) or 'nothing new'} from {_count(len(asked), 'source')}",
         f"{len(failed)} failed: {_some(failed)}" if failed else "",
@@ -62,8 +64,8 @@ def automatic(done: Automatic) -> str:
 
 
 def reminded(done: Reminded) -> str:
-    """`1 notice written: approve between-quays/3`."""
-    told = [f"{one.kind} {one.ref}" for one in done.written]
+    """`1 notice written: approve between-quays/3 to Liv Dahl`."""
+    told = [f"{one.kind.replace('_', ' ')} {one.ref} to {one.name}" for one in done.written]
     return f"{_count(len(told), 'notice')} written: {_some(told)}" if told else ""
 
 

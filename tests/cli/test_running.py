@@ -275,8 +275,11 @@ def test_jobs_says_how_each_stands(made: Door) -> None:
     assert re.search(r"deliver +never +nothing in sight", never)
     made("tick")
     said = made("jobs").out
-    assert re.search(r"gather +Wed 18 Nov 2026 08:00 \w+ +\d+ new items from", said)
-    assert re.search(r"tidy +Wed 18 Nov 2026 08:00 \w+ +nothing to do +Thu 19 Nov 2026 00:00", said)
+    assert re.search(r"gather +Wed 18 Nov 2026 08:00 .+ \d+ new items from", said)
+    assert re.search(
+        r"tidy +Wed 18 Nov 2026 08:00 \w+ +Thu 19 Nov 2026 00:00 \w+ +nothing to do", said
+    )
+    assert max(map(len, said.splitlines())) <= 100
 
 
 def test_jobs_again_is_the_same_and_writes_nothing(made: Door) -> None:
