@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("asterism.rounds")
 
-#: So often the tables are looked at; letters leave at most so late.
+#: So often the tables are looked at; letters leave so late at most while no job runs.
 WAKE_S = 15.0
 #: A pretended clock that runs fast is looked at once in so many of its own seconds.
 _PRETENDED_S = 60.0

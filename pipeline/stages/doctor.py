@@ -34,7 +34,7 @@ def examine(ports: Ports, machine: Machine, *, names: Names | None = None) -> tu
         *_settings(ports, machine),
         *_files(machine),
         *_disk(machine),
-        *_database(ports),
+        *_database(ports, machine),
         _transport(ports),
         *_dns(ports.catalog.firm, machine, names),
         *_running(ports, machine),
@@ -112,14 +112,17 @@ def _disk(machine: Machine) -> Iterator[Check]:
 # ── clock, database, transport ───────────────────────────────────────────────────────────
 
 
-def _database(ports: Ports) -> Iterator[Check]:
+def _database(ports: Ports, machine: Machine) -> Iterator[Check]:
     try:
         with ports.store.read() as tables:
             facts = tables.reasons.checkup()
     except AsterismError as error:
         yield Check("database", "bad", error.message, error.hint)
         return
-    yield from _clock(facts, ports.clock.now())
+    if machine.pretends_time:
+        yield Check("clock", "unknown", "The time is pretended, and held against no other clock.")
+    else:
+        yield from _clock(facts, ports.clock.now())
     if facts.whole != "ok":
         yield Check(
             "database", "bad", f"The database is damaged: {facts.whole[:200]}",

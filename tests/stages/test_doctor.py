@@ -77,6 +77,11 @@ def test_a_server_with_another_clock_is_told(ports: Ports, store: SqlStore) -> N
     assert ("the database's are" in what) == is_server
 
 
+def test_a_pretended_clock_is_held_against_no_other(ports: Ports) -> None:
+    ((verdict, _),) = of(examine(ports, replace(WELL, pretends_time=True)), "clock")
+    assert verdict == "unknown"
+
+
 def test_a_clock_that_went_back_is_told(ports: Ports, store: SqlStore) -> None:
     with raw(store) as connection:
         put(
