@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: How much of a job's history is shown.
 _RUNS = 30
 #: Columns in front of what a job did: its name and two moments.
-_BEFORE_WHAT = 66
+_BEFORE_WHAT = 68
 
 
 @click.command()
@@ -180,7 +180,7 @@ def _job_row(one: Standing) -> tuple[str, str, str, str]:
     state = one.state
     if state is None or state.finished_at is None:
         return one.job, "never", _next_of(one), ""
-    room = max(screen() - _BEFORE_WHAT, 34)
+    room = max(screen() - _BEFORE_WHAT, 30)
     if state.outcome == "failed":
         told = f"failed, {count(state.failures, 'time')} in a row: {state.detail}"
         return one.job, when(state.finished_at), _next_of(one), bad(fit(told, room))
