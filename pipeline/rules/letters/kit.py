@@ -28,7 +28,7 @@ from pipeline.rules.news.address import parse, without_tracking
 LONGEST_WORDS = 2_000  #: characters of one's own
 
 _YOUR_LINE = {"en": "[A line of your own]", "de": "[Eine eigene Zeile]"}
-_BODY = "font-family:Georgia,'Times New Roman',serif;font-size:16px;line-height:1.5;color:#1d1d1b"
+_BODY = "font-family:Georgia,'Times New Roman',serif;font-size:16px;line-height:1.5"
 _BLOCK = "margin:0 0 14px"
 _LINK = re.compile(r'<a(?: href="([^"]*)")?>(.*?)</a>', re.DOTALL)
 _HALVES = re.compile(r"[\ud800-\udfff]")  #: a terminal in another coding hands them over
