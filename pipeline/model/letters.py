@@ -65,6 +65,11 @@ class Issue:
         return f"{self.newsletter_key}/{self.number}"
 
     @property
+    def beat(self) -> Beat:
+        """The beat that it serves."""
+        return Beat(self.beat_on, self.due_at, self.beat_on)
+
+    @property
     def goes_at(self) -> datetime:
         """When its copies go: on its beat, or when people have had their time to look."""
         return self.review_until or self.due_at

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from pipeline.model.catalog import UnknownPolicy
 from pipeline.model.letters import (
     Batch,
-    Beat,
     BeatState,
     Delivery,
     DeliveryState,
@@ -493,9 +492,8 @@ class SqlDeliveries:
             return issue
         state, reason = moved
         if state != "sending":
-            beat = Beat(issue.beat_on, issue.due_at, issue.beat_on)
             kept: BeatState = "missed" if state == "missed" else "kept"
-            letters.record_beat(issue.newsletter_key, beat, kept, reason)
+            letters.record_beat(issue.newsletter_key, issue.beat, kept, reason)
         return letters.set_state(issue_id, state, reason=reason)
 
     def _by_state(self, issue_id: int) -> Mapping[DeliveryState, int]:

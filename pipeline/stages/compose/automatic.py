@@ -10,7 +10,6 @@ from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.model.catalog import Constellation, Newsletter
 from pipeline.model.letters import (
     Arithmetic,
-    Beat,
     BeatState,
     Finding,
     Issue,
@@ -107,7 +106,7 @@ def _one(ports: Ports, issue: Issue) -> Approved | HeldBack | None:
     now = ports.clock.now()
     until = max(issue.due_at, now + timedelta(hours=newsletter.review_window_h))
     try:
-        if late_decision(newsletter.rhythm, _beat(issue), until) == "missed":
+        if late_decision(newsletter.rhythm, issue.beat, until) == "missed":
             reason = issue.reason or _too_late(newsletter)
             return _hold_back(ports, issue, reason, over=now >= issue.due_at)
         composed = _compose(ports, issue)
@@ -279,7 +278,7 @@ def _freeze(ports: Ports, issue: Issue, until: datetime) -> Approved | str:
         be_unchanged(ports, tables, draft)
         frozen = freeze(ports, tables, draft, plan, made, {}, expect=WAITING, review_until=until)
         if issue.reason:
-            tables.letters.record_beat(issue.newsletter_key, _beat(issue), "planned")
+            tables.letters.record_beat(issue.newsletter_key, issue.beat, "planned")
     late = ports.clock.now() > issue.deadline_at
     return Approved(frozen, plan.arithmetic, findings, len(plan.variations), late)
 
@@ -304,9 +303,5 @@ def _hold_back(ports: Ports, issue: Issue, reason: str, *, over: bool = False) -
     if (state, reason) != (issue.state, issue.reason):
         with ports.store.write() as tables:
             tables.letters.set_state(issue.id, state, reason=reason, expect=(issue.state,))
-            tables.letters.record_beat(issue.newsletter_key, _beat(issue), beat, reason)
+            tables.letters.record_beat(issue.newsletter_key, issue.beat, beat, reason)
     return HeldBack(issue.ref, reason, over)
-
-
-def _beat(issue: Issue) -> Beat:
-    return Beat(issue.beat_on, issue.due_at, issue.beat_on)

@@ -100,7 +100,7 @@ def _moved(tables: Tables, issue: Issue, state: IssueState, reason: str = "") ->
 def _settle_beat(
     tables: Tables, newsletter: Newsletter, issue: Issue, now: datetime, tally: _Tally
 ) -> None:
-    beat = Beat(issue.beat_on, issue.due_at, issue.beat_on)
+    beat = issue.beat
     if issue.state in WENT_OUT:
         _record(tables, newsletter, beat, "kept", "", tally)
     elif issue.state in ("missed", "cancelled"):

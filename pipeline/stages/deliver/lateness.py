@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pipeline.model.catalog import Newsletter
-from pipeline.model.letters import Beat, Issue
+from pipeline.model.letters import Issue
 from pipeline.rules.letters.rhythm import late_decision
 
 GONE = "its newsletter is no longer in the files"
@@ -19,14 +19,9 @@ def too_late(issue: Issue, newsletter: Newsletter, now: datetime) -> str:
     automatic one waits until its review is over.
     """
     since = max(at for at in (issue.due_at, issue.approved_at, issue.review_until) if at)
-    if late_decision(newsletter.rhythm, replace(beat_of(issue), due_at=since), now) != "missed":
+    if late_decision(newsletter.rhythm, replace(issue.beat, due_at=since), now) != "missed":
         return ""
     return f"{_hours(now - since)} late: it does not go out any more"
-
-
-def beat_of(issue: Issue) -> Beat:
-    """The beat that an issue serves."""
-    return Beat(issue.beat_on, issue.due_at, issue.beat_on)
 
 
 def _hours(late: timedelta) -> str:

@@ -16,7 +16,7 @@ from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.ledger import LONGEST_LEASE, OPEN
 from pipeline.stages.deliver.doubts import settle_doubts
 from pipeline.stages.deliver.holding import held_since
-from pipeline.stages.deliver.lateness import GONE, beat_of, too_late
+from pipeline.stages.deliver.lateness import GONE, too_late
 from pipeline.stages.deliver.moving import Moving, allowance
 
 #: How long a run may be silent before others take over what it holds: longer than a relay
@@ -216,7 +216,7 @@ def _give_up(
     withheld = tables.deliveries.withhold_planned(issue.id, state, now)
     tables.letters.set_state(issue.id, state, reason=reason)
     if state == "missed":
-        tables.letters.record_beat(issue.newsletter_key, beat_of(issue), "missed", reason)
+        tables.letters.record_beat(issue.newsletter_key, issue.beat, "missed", reason)
     return IssueDelivered(issue.ref, state, reason, (("withheld", withheld),))
 
 

@@ -166,7 +166,7 @@ def _progress(
         reused={s.url: used[link_hash(s.url)] for s in snippets if link_hash(s.url) in used},
         needs_https=ports.transport.name != "file",
     )  # fmt: skip
-    beat = Beat(issue.beat_on, issue.due_at, issue.beat_on)
+    beat = issue.beat
     return Unfinished(
         issue=issue,
         late=late_decision(newsletter.rhythm, beat, ports.clock.now()),
