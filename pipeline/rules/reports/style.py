@@ -123,14 +123,19 @@ footer { margin-top: 52px; padding: 16px 0 56px; border-top: 3px double var(--de
   main, header, footer { width: 100%; }
   h1 { padding-top: 6mm; font-size: 34pt; } h2 { font-size: 15pt; break-after: avoid; }
   .lede { font-size: 12.5pt; } .sums dd { font-size: 20pt; }
-  section { padding-top: 8mm; }
+  section { padding-top: 7mm; }
   .running, .small, .key, .names span, th, td, footer, .sums dt { font-size: 8.5pt; }
   thead th { font-size: 8.5pt; } tbody th { font-size: 10pt; }
+  .beats { grid-template-columns: 58mm minmax(0, 1fr); gap: 4mm 10mm; margin-top: 3mm; }
+  .wide tbody tr:nth-child(-n+3) { break-after: avoid; }
+  .wide tbody tr:nth-last-child(-n+3) { break-before: avoid; }
+  .wide th, .wide td { padding-block: 4px; }
   .night { stroke: var(--line); }
   figure, .sums, .beats, tr { break-inside: avoid; }
   thead { display: table-header-group; }
   a { color: inherit; text-decoration: none; }
-  footer { margin-top: 8mm; padding-bottom: 0; }
+  footer { margin-top: 4mm; padding: 2mm 0 0; break-before: avoid; }
+  footer a[href="index.html"] { display: none; }
 }
 """
 
