@@ -75,6 +75,11 @@ def test_what_many_stories_lack_is_said_once():
     assert "- Story 1 “Quay 1”: it has no take\n- Story 2 “Quay 2”: the same\n" in text
 
 
+def test_our_own_sentence_is_not_turned_by_a_name_from_right_to_left():
+    html = made("held_back", newsletter=replace(WEEKLY, title="שלום")).html
+    assert re.search(r'<p [^>]*><span dir="ltr">שלום 9 is composed', html)
+
+
 def test_only_the_review_has_links():
     for kind in get_args(NoticeKind):
         has = f"{ROOT}/stop/s" in made(kind).text
