@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pipeline.errors import Conflict
 from pipeline.stages.compose import approve, compose_automatic, stop
 from pipeline.stages.deliver import deliver
+from pipeline.stages.notify import send_notices
 from pipeline.stores import schema
 from pipeline.stores.sql import SqlStore
 from tests.builders import SECRET
@@ -105,6 +106,7 @@ def test_pressed_again_it_says_so_and_changes_nothing(site, scene):
 
 
 def test_when_it_is_out_it_says_so_kindly(site, scene):
+    send_notices(scene.ports)  # nothing goes by itself before its approver has heard
     scene.at(MONTH_DUE)
     deliver(scene.ports)
     before = rows(scene)
