@@ -36,19 +36,25 @@ _RUNS = 30
 #: Columns in front of what a job did: its name and two moments.
 _BEFORE_WHAT = 68
 
+after_pause_option = click.option(
+    "--after-pause", is_flag=True, help="Nothing ran here for over 31 days, and the clock is right."
+)
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True)
 @click.option("--public-only", is_flag=True, help="Nothing but the pages that readers reach.")
+@after_pause_option
 @pass_session
-def run(session: Session, host: str, port: int, public_only: bool) -> None:
+def run(session: Session, host: str, port: int, public_only: bool, after_pause: bool) -> None:
     """The service: jobs and pages, until it is stopped.
 
     Ctrl+C or SIGTERM stops it at its next good place; a second one at once. It may run on
     several machines with one database: each thing is still done once. Files that change are
     taken over while it runs; a mistake in them leaves the last good ones in force and is
-    logged. The log goes to standard error.
+    logged. While the clock stands more than 31 days ahead of the last job here no job runs, the
+    pages do; the log says so once. The log goes to standard error.
     """
     from pipeline.journal import journal
     from pipeline.scheduler import pace
@@ -65,7 +71,8 @@ def run(session: Session, host: str, port: int, public_only: bool) -> None:
         adopt(ports)
         ended = call(
             ports, host, port, every_s=pace(settings.speed if settings.now else 0.0),
-            public_only=public_only, ready=lambda address: _show_start(ports, address),
+            public_only=public_only, after_pause=after_pause,
+            ready=lambda address: _show_start(ports, address),
         )  # fmt: skip
         if not ended:
             say("Stopped in the midst of a job; the next start goes on from there.")
@@ -106,16 +113,18 @@ def _soon(at: datetime, now: datetime) -> str:
 
 
 @click.command()
+@after_pause_option
 @json_option
 @pass_session
-def tick(session: Session, json_out: bool) -> None:
+def tick(session: Session, after_pause: bool, json_out: bool) -> None:
     """Do once what is due now, for cron.
 
     `run` does the same every few seconds.
 
     It may be called as often as you like, by several machines too. With a mistake in the files
     it does nothing and ends with 2: the mistakes are named, and what was due is made up for
-    once they are mended. When a job failed it ends with 5; the others were done.
+    once they are mended. With a clock more than 31 days ahead of the last job here it does
+    nothing and ends with 4. When a job failed it ends with 5; the others were done.
     """
     from pipeline.journal import journal
     from pipeline.scheduler import refuse_unsafe
@@ -125,7 +134,7 @@ def tick(session: Session, json_out: bool) -> None:
     log = load_settings(session.workspace, os.environ).log
     with journal(log, sys.stderr, only_trouble=True), session.ports() as ports:
         refuse_unsafe(ports)
-        ticked = call(ports)
+        ticked = call(ports, after_pause=after_pause)
     if json_out:
         as_json(ticked)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,8 @@ from pipeline.model.running import JobState
 LONGEST_WAIT = timedelta(hours=1)
 #: No lease lasts longer; one that seems to was written before the clock was set back.
 LONGEST_LEASE = timedelta(hours=2)
+#: A machine may sleep so long and catch up by itself; beyond it, the clock is rather wrong.
+LONGEST_SLEEP = timedelta(days=31)
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MOST_DOUBLINGS = 12
@@ -49,6 +52,22 @@ def next_after(job: Job, now: datetime, failures: int = 0) -> datetime:
     if failures:
         return now + wait(job, failures)
     return now + job.every - (now - _EPOCH) % job.every
+
+
+def leap(states: Mapping[str, JobState], now: datetime) -> timedelta | None:
+    """How far the clock stands ahead of the last thing that any job did, if that is too far.
+
+    A clock that ran ahead by years would write off all the beats up to there as missed, and
+    setting it right brings none of them back. None: it is to be believed, as where no job
+    ever ran and there is nothing to hold it against.
+
+    Shape:  states of all jobs, by name
+    """
+    marks = [at for state in states.values() for at in (state.started_at, state.finished_at) if at]
+    if not marks:
+        return None
+    ahead = now - max(marks)
+    return ahead if ahead > LONGEST_SLEEP else None
 
 
 def wait(job: Job, failures: int = 0) -> timedelta:

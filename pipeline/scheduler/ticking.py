@@ -15,6 +15,7 @@ from pipeline.owners import this_process
 from pipeline.ports import Ports, Tables
 from pipeline.rules.mask import mask
 from pipeline.rules.schedule import is_due, next_after
+from pipeline.scheduler.leaping import leapt, refusal
 from pipeline.scheduler.table import Work, jobs
 
 log = logging.getLogger("asterism.jobs")
@@ -55,15 +56,20 @@ class Ticked:
         return tuple(run for run in self.runs if run.outcome == "failed")
 
 
-def tick(ports: Ports) -> Ticked:
+def tick(ports: Ports, *, after_pause: bool = False) -> Ticked:
     """Run each job that is due and has something to do, unless another process is at it.
 
     A job that fails is recorded with its reason, is tried again after a wait that doubles,
     and keeps no other job from running. Whoever is killed in a job loses it at once on this
     machine, elsewhere when the lease ends; every job can be cut off and run again.
 
-    Raises: Down when the store cannot be reached
+    Shape:  after_pause, somebody says that the clock is right, however long nothing ran
+    Raises: Conflict when the clock stands too far ahead to be believed, Down when the store
+            cannot be reached
     """
+    ahead = None if after_pause else leapt(ports)
+    if ahead is not None:
+        raise refusal(ahead)
     return tick_of(ports, jobs(ports))
 
 

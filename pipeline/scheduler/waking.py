@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import AsterismError, BadInput
 from pipeline.ports import Ports
+from pipeline.scheduler.leaping import in_words, leapt, refusal
 from pipeline.scheduler.ticking import tick
 from pipeline.stages.adopt import adopt
 
@@ -46,11 +47,16 @@ class Rounds:
     APScheduler only wakes; what is due our own tables say. The files are looked at before
     each tick: what changed is taken over once it has lain still from one look to the next, so
     that no half-written file is read. A mistake in them leaves the last good ones in force.
+
+    A clock too far ahead to be believed holds the jobs, not the pages; they go on by themselves
+    once it is right or somebody has confirmed it, here (after_pause) or by another process.
     """
 
-    def __init__(self, ports: Ports, every_s: float) -> None:
+    def __init__(self, ports: Ports, every_s: float, *, after_pause: bool = False) -> None:
         self._ports = ports
         self._every_s = every_s
+        self._after_pause = after_pause
+        self._leap: timedelta | None = None  #: so far ahead the clock stands, and is not believed
         self._seen = self._held = ports.workspace.stamp()
         self._idle = threading.Event()
         self._idle.set()
@@ -97,7 +103,7 @@ class Rounds:
         now = time.monotonic()
         if self._idle.is_set():
             late = now - self._ended > max(_MISSED * self._every_s, 60.0)
-            return "the scheduler has not ticked lately" if late else ""
+            return "the scheduler has not ticked lately" if late else self._leap_words()
         return "a job has been running for hours" if now - self._began > _LONGEST_TICK_S else ""
 
     def tick(self) -> None:
@@ -108,7 +114,8 @@ class Rounds:
         self._idle.clear()
         try:
             self._take_over()
-            tick(self._ports)
+            if self._believes_clock():
+                tick(self._ports, after_pause=True)
         except AsterismError as error:
             log.error("the jobs could not be looked at: %s", error.message)
         except Exception:
@@ -116,6 +123,22 @@ class Rounds:
         finally:
             self._ended = time.monotonic()
             self._idle.set()
+
+    def _believes_clock(self) -> bool:
+        """Whether jobs may run by it; a leap, and its end, are told once."""
+        before, ahead = self._leap, leapt(self._ports)
+        self._leap = None if self._after_pause else ahead
+        if ahead is None:  # a job has run since: what was confirmed holds for no later leap
+            self._after_pause = False
+        if self._leap is not None and before is None:
+            log.warning("%s", " ".join(str(refusal(self._leap)).splitlines()))
+        elif self._leap is None and before is not None:
+            log.info("the clock is believed again, and the jobs go on")
+        return self._leap is None
+
+    def _leap_words(self) -> str:
+        leap = self._leap  # a tick may change it meanwhile
+        return "" if leap is None else f"{in_words(leap)}; no job is run"
 
     def _take_over(self) -> None:
         """Changed files come into force, the database and the pages follow."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.stages.compose import Automatic, Opened
+    from pipeline.stages.compose import Automatic, NoIssue, Opened
     from pipeline.stages.deliver import Delivered
     from pipeline.stages.gather import Gathered
     from pipeline.stages.listen import TakenIn
@@ -50,9 +50,17 @@ def opened(done: Opened) -> str:
     return _joined(
         _each((issue.ref for issue in done.opened), "opened"),
         _each((issue.ref for issue in done.in_review), "in review"),
-        *(f"{one.newsletter} of {one.on} missed: {one.reason}" for one in done.missed),
-        *(f"{one.newsletter} of {one.on} skipped: {one.reason}" for one in done.skipped),
+        *_left_out(done.missed, "missed"),
+        *_left_out(done.skipped, "skipped"),
     )
+
+
+def _left_out(beats: Sequence[NoIssue], what: str) -> Iterator[str]:
+    """Each with its reason; after some only how many more, for a long pause leaves out hundreds."""
+    for one in beats[:_NAMED]:
+        yield f"{one.newsletter} of {one.on} {what}: {one.reason}"
+    if len(beats) > _NAMED:
+        yield f"and {len(beats) - _NAMED:,} more {what}"
 
 
 def automatic(done: Automatic) -> str:

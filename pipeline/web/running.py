@@ -61,11 +61,13 @@ def run(
     *,
     every_s: float,
     public_only: bool,
+    after_pause: bool = False,
     ready: Callable[[str], None],
 ) -> bool:
     """Serve the pages and tick until a signal comes; False when a job did not end in time.
 
-    Shape:  ready is told the address once it is bound, before the first job runs
+    Shape:  after_pause, the clock is believed however long nothing ran; ready is told
+            the address once it is bound, before the first job runs
     Units:  every_s, seconds between two looks at the tables
     Raises: BadInput (an address that others could reach without public_only; letters that
             would leave with an unsealed address), Down (the port is taken)
@@ -73,7 +75,7 @@ def run(
     refuse_unsafe(ports)
     stop = Stop()
     with stop.heard():
-        rounds = Rounds(replace(ports, stopping=stop), every_s)
+        rounds = Rounds(replace(ports, stopping=stop), every_s, after_pause=after_pause)
 
         @contextmanager
         def beside(address: str) -> Iterator[None]:

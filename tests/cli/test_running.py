@@ -211,11 +211,43 @@ def test_a_second_signal_leaves_at_once(made: Door) -> None:
 def test_run_refuses_letters_with_an_unsealed_address(made: Door) -> None:
     firm = made.path("firm.yaml")
     firm.write_text(re.sub(r"https://letters", "http://letters", firm.read_text("utf-8")), "utf-8")
-    made.environment |= {"ASTERISM_TRANSPORT": "smtp", "ASTERISM_SMTP_HOST": "relay.example"}
+    made.environment |= {"ASTERISM_TRANSPORT": "smtp", "ASTERISM_SMTP_HOST": "127.0.0.1"}
     for command in (("run", "--port", "0"), ("tick",)):
         said = made(*command, code=2)
         assert "Mail leaves by smtp" in said.err
         assert "https" in said.err
+
+
+AFTER_40_DAYS = "2026-12-29T07:31:00+00:00"
+
+
+def test_run_keeps_its_pages_by_a_clock_that_it_does_not_believe(made: Door) -> None:
+    made("tick")
+    made.now = AFTER_40_DAYS
+    before = jobs_of(made)["sift"]["state"]
+    with running(made, ASTERISM_SPEED="240") as program:  # a look each quarter of a second
+        program.until(lambda: program.get("/readyz")[0] == 503)
+        assert program.get("/readyz")[1].startswith("The clock stands 40 days ahead")
+        assert program.get("/healthz") == (200, "ok\n")
+        assert program.get("/")[0] == 200
+        assert "Traceback" not in program.logged
+        assert jobs_of(made)["sift"]["state"] == before
+        made("tick", "--after-pause")  # another process confirms it
+        program.until(lambda: program.get("/readyz")[0] == 200)
+        program.until(lambda: "the clock is believed again" in program.logged)
+        assert program.end() == 0
+    assert program.logged.count("The clock stands 40 days ahead") == 1, "told once"
+
+
+def test_run_after_a_pause(made: Door) -> None:
+    made("tick")
+    made.now = AFTER_40_DAYS
+    with running(made, "--after-pause") as program:
+        program.until(lambda: jobs_of(made)["tidy"]["state"]["finished_at"] > "2026-12-29")
+        assert program.get("/readyz") == (200, "ok\n")
+        assert program.end() == 0
+    assert "The clock stands" not in program.logged
+    made("tick")
 
 
 # ── tick ─────────────────────────────────────────────────────────────────────────────────
@@ -265,6 +297,29 @@ def test_tick_ends_with_5_when_a_job_failed_and_does_the_others(approved: Door) 
     assert "error deliver: failed: " in said.err
     state = jobs_of(approved)["deliver"]["state"]
     assert (state["outcome"], state["failures"]) == ("failed", 1)
+
+
+def test_tick_does_nothing_by_a_clock_far_ahead_until_it_is_confirmed(made: Door) -> None:
+    made("tick")
+    made.now = AFTER_40_DAYS
+    before = made.state()
+    for options in ((), ("--json",), ()):
+        said = made("tick", *options, code=4)
+        assert "The clock stands 40 days ahead" in said.err
+        assert "asterism tick --after-pause" in said.err
+    assert made.state() == before
+    assert "✓ gather" in re.sub(" +", " ", made("tick", "--after-pause").out)
+    assert made("tick").out.startswith("Nothing was to do.")
+    assert made("tick", "--after-pause").out.startswith("Nothing was to do.")
+
+
+def test_tick_goes_on_when_the_clock_is_mended(made: Door) -> None:
+    made("tick")
+    made.now = AFTER_40_DAYS
+    made("tick", code=4)
+    made.now = THURSDAY
+    made("tick")
+    assert jobs_of(made)["sift"]["state"]["finished_at"].startswith("2026-11-19")
 
 
 # ── jobs ─────────────────────────────────────────────────────────────────────────────────

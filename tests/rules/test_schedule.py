@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.model.running import JobState
-from pipeline.rules.schedule import LONGEST_WAIT, Job, is_due, next_after, wait
+from pipeline.rules.schedule import (
+    LONGEST_SLEEP,
+    LONGEST_WAIT,
+    Job,
+    is_due,
+    leap,
+    next_after,
+    wait,
+)
 from tests.builders import NOW
 
 MINUTE = timedelta(minutes=1)
@@ -81,3 +89,37 @@ def test_the_next_run_lies_ahead_and_never_too_far(
     state = JobState("any", next_at=next_at, failures=failures)
     assert not is_due(job, state, now)
     assert is_due(job, state, next_at + later), "never silent for good"
+
+
+# ── a clock too far ahead ────────────────────────────────────────────────────────────────
+
+
+def test_where_nothing_ever_ran_there_is_nothing_to_hold_the_clock_against() -> None:
+    assert leap({}, NOW + timedelta(days=10_000)) is None
+    assert leap({"gather": JobState("gather", next_at=NOW)}, NOW + timedelta(days=99)) is None
+
+
+@pytest.mark.parametrize(
+    ("ahead", "is_leap"),
+    [
+        (-timedelta(days=900), False),
+        (timedelta(0), False),
+        (timedelta(days=3), False),
+        (LONGEST_SLEEP, False),
+        (LONGEST_SLEEP + timedelta(seconds=1), True),
+        (timedelta(days=1_095), True),
+    ],
+)
+def test_only_a_clock_far_ahead_of_the_last_job_has_leapt(ahead: timedelta, is_leap: bool) -> None:
+    states = {"gather": JobState("gather", started_at=NOW - MINUTE, finished_at=NOW)}
+    assert leap(states, NOW + ahead) == (ahead if is_leap else None)
+
+
+def test_the_latest_thing_that_any_job_did_counts() -> None:
+    states = {
+        "tidy": JobState("tidy", started_at=NOW - timedelta(days=60)),
+        "gather": JobState("gather", started_at=NOW, finished_at=NOW - timedelta(days=20)),
+        "open": JobState("open", finished_at=NOW - timedelta(days=40)),
+    }
+    assert leap(states, NOW + LONGEST_SLEEP) is None
+    assert leap(states, NOW + timedelta(days=32)) == timedelta(days=32)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from pipeline.errors import BadInput, Down
+from pipeline.errors import BadInput, Conflict, Down
 from pipeline.parsers.local import LocalParser
 from pipeline.ports import Ports
-from pipeline.scheduler import Rounds, pace, refuse_unsafe
+from pipeline.scheduler import Rounds, pace, refuse_unsafe, tick
 from pipeline.stages.adopt import adopt
 from pipeline.stores.sql import SqlStore
 from pipeline.transports.file import FileTransport
@@ -194,6 +194,99 @@ def test_a_scheduler_without_a_tick_is_in_trouble(ports: Ports) -> None:
     assert rounds.trouble() == "the scheduler has not ticked lately"
     rounds.tick()
     assert rounds.trouble() == ""
+
+
+# ── a clock too far ahead ────────────────────────────────────────────────────────────────
+
+
+FAR = timedelta(days=1_095)
+
+
+def later(ports: Ports, by: timedelta) -> Ports:
+    return replace(ports, clock=StandingClock(ports.clock.now() + by))
+
+
+def last_job(ports: Ports) -> datetime | None:
+    with ports.store.read() as tables:
+        states = tables.jobs.states().values()
+    return max((state.finished_at for state in states if state.finished_at), default=None)
+
+
+def issues_of(ports: Ports) -> int:
+    with ports.store.read() as tables:
+        return len(tables.letters.issues())
+
+
+def test_a_tick_does_not_believe_a_clock_far_ahead(ports: Ports) -> None:
+    tick(ports)
+    ahead, marked, issues = later(ports, FAR), last_job(ports), issues_of(ports)
+    for _ in range(2):
+        with pytest.raises(Conflict, match="The clock stands 1,095 days ahead") as refused:
+            tick(ahead)
+        assert "asterism tick --after-pause" in refused.value.hint
+    assert (last_job(ports), issues_of(ports)) == (marked, issues)
+    tick(later(ports, timedelta(minutes=10)))
+    assert last_job(ports) == ports.clock.now() + timedelta(minutes=10), "mended, it goes on"
+
+
+@pytest.mark.parametrize("slept", [timedelta(days=3), timedelta(days=31)])
+def test_a_machine_that_slept_catches_up_by_itself(ports: Ports, slept: timedelta) -> None:
+    tick(ports)
+    woken = later(ports, slept)
+    assert tick(woken).runs
+    assert last_job(ports) == woken.clock.now()
+
+
+def test_a_pause_is_confirmed_once(ports: Ports) -> None:
+    tick(ports)
+    after = later(ports, timedelta(days=40))
+    assert tick(after, after_pause=True).runs
+    tick(later(after, timedelta(hours=1)))
+    with pytest.raises(Conflict, match="The clock stands 40 days ahead"):
+        tick(later(after, timedelta(days=40, hours=1)))
+
+
+@pytest.mark.parametrize("how", ["mended", "confirmed"])
+def test_rounds_tell_a_leap_once_and_go_on_by_themselves(
+    ports: Ports, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    clock = StandingClock(ports.clock.now())
+    here = replace(ports, clock=clock)
+    rounds = Rounds(here, 60)
+    rounds.tick()
+    marked = last_job(ports)
+    clock.at += FAR
+    for _ in range(3):
+        rounds.tick()
+    assert last_job(ports) == marked
+    assert caplog.text.count("The clock stands 1,095 days ahead") == 1
+    assert "asterism tick --after-pause" in caplog.text
+    assert rounds.is_idle
+    assert rounds.trouble().startswith("The clock stands 1,095 days ahead")
+    if how == "mended":
+        clock.at += timedelta(minutes=10) - FAR
+    else:
+        tick(here, after_pause=True)
+        clock.at += timedelta(minutes=10)
+    rounds.tick()
+    assert rounds.trouble() == ""
+    assert last_job(ports) == clock.at
+    assert caplog.text.count("the clock is believed again") == 1
+
+
+def test_rounds_that_are_told_of_a_pause_believe_one_leap(ports: Ports) -> None:
+    tick(ports)
+    clock = StandingClock(ports.clock.now() + timedelta(days=40))
+    rounds = Rounds(replace(ports, clock=clock), 60, after_pause=True)
+    rounds.tick()
+    assert last_job(ports) == clock.at
+    clock.at += timedelta(minutes=10)
+    rounds.tick()
+    assert (last_job(ports), rounds.trouble()) == (clock.at, "")
+    clock.at += FAR
+    rounds.tick()
+    assert rounds.trouble().startswith("The clock stands 1,095 days ahead")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,11 @@ def gathered(new: int, changed: int, *outcomes: Any) -> Gathered:
                              (NoIssue("b", date(2027, 3, 25), "a holiday"),))),
          "ferry-weekly/9 opened; ferry-weekly/9 in review; a of 2027-03-11 missed: too late; "
          "b of 2027-03-25 skipped: a holiday"),
+        (words.opened(Opened((), (), tuple(NoIssue("a", date(2027, 3, n), "late")
+                                           for n in range(1, 8)))),
+         "a of 2027-03-01 missed: late; a of 2027-03-02 missed: late; "
+         "a of 2027-03-03 missed: late; a of 2027-03-04 missed: late; "
+         "a of 2027-03-05 missed: late; and 2 more missed"),
         (words.automatic(Automatic()), ""),
         (words.automatic(Automatic((), (HeldBack("a/1", "too little"),))), ""),
         (words.automatic(Automatic((), (HeldBack("a/1", "too little", over=True),))),
