@@ -73,6 +73,7 @@ def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
     transport = looked.transport()
     smtp = looked.smtp(root) if transport == "smtp" else SmtpSettings()
     sendgrid = looked.sendgrid() if transport == "sendgrid" else SendGridSettings()
+    looked.rehearsal(now, speed, real=_is_real(transport, smtp, sendgrid))
     limits = Limits(looked.whole("ASTERISM_MAIL_PER_HOUR"), looked.whole("ASTERISM_MAIL_PER_DAY"))
     mailbox = looked.path(root, "ASTERISM_BCC_MAILBOX")
     log = looked.choice("ASTERISM_LOG", get_args(Log))
@@ -216,7 +217,7 @@ class _Looked:
     def _value(self, name: str) -> str:
         return self.values.get(name, "").strip()
 
-    def _wrong(self, name: str, what: str) -> None:
+    def wrong(self, name: str, what: str) -> None:
         line = self.lines.get(name, 0)
         self.mistakes.append(Mistake(".env" if line else "environment", line, 1, name, what))
 
@@ -232,24 +233,22 @@ class _Looked:
         try:
             url = sa.make_url(value)
         except (ArgumentError, ValueError):
-            self._wrong(
-                name, "is no database address: write a path, or postgresql://user@host/name"
-            )
+            self.wrong(name, "is no database address: write a path, or postgresql://user@host/name")
             return ""
         backend = url.get_backend_name()
         if backend == "sqlite":
             return _sqlite(root, url.database or "output/asterism.db")
         if backend not in ("postgres", "postgresql"):
-            self._wrong(name, f"{backend} is not supported: use SQLite (a path) or PostgreSQL")
+            self.wrong(name, f"{backend} is not supported: use SQLite (a path) or PostgreSQL")
             return ""
         if find_spec("psycopg") is None:
-            self._wrong(name, "PostgreSQL needs one more package: pip install 'asterism[postgres]'")
+            self.wrong(name, "PostgreSQL needs one more package: pip install 'asterism[postgres]'")
         return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
     def secret(self) -> str:
         value = self._value("ASTERISM_SECRET")
         if value and len(value) < MIN_SECRET:
-            self._wrong(
+            self.wrong(
                 "ASTERISM_SECRET", f"has {len(value)} characters; it needs at least {MIN_SECRET}"
             )
         return value
@@ -260,7 +259,7 @@ class _Looked:
             try:
                 found.append(str(ip_network(part)))
             except ValueError:
-                self._wrong(
+                self.wrong(
                     "ASTERISM_ALLOW_NETWORKS",
                     f'"{part}" is no network: write ranges such as 10.0.0.0/8 or 127.0.0.0/8',
                 )
@@ -270,9 +269,7 @@ class _Looked:
         parts = self._list("ASTERISM_ALLOW_PORTS")
         wrong = [p for p in parts if not (p.isascii() and p.isdigit() and int(p) <= 65535)]
         for part in wrong:
-            self._wrong(
-                "ASTERISM_ALLOW_PORTS", f'"{part}" is no port: write numbers such as 80,443'
-            )
+            self.wrong("ASTERISM_ALLOW_PORTS", f'"{part}" is no port: write numbers such as 80,443')
         return tuple(int(p) for p in parts if p not in wrong) or (80, 443)
 
     def wait_s(self) -> float:
@@ -290,24 +287,22 @@ class _Looked:
         token_file = self.path(root, "ASTERISM_SMTP_TOKEN_FILE")
         tls: SmtpTls = self.choice("ASTERISM_SMTP_TLS", get_args(SmtpTls))
         if not host:
-            self._wrong("ASTERISM_SMTP_HOST", "is missing: the name of the relay")
+            self.wrong("ASTERISM_SMTP_HOST", "is missing: the name of the relay")
         elif tls == "none" and not _is_here(host):
-            self._wrong(
+            self.wrong(
                 "ASTERISM_SMTP_TLS",
                 "none is only for a relay on this machine; letters would cross the net unsealed",
             )
         if user and not (password or token_file):
-            self._wrong(
+            self.wrong(
                 "ASTERISM_SMTP_USER",
                 "needs ASTERISM_SMTP_PASSWORD or ASTERISM_SMTP_TOKEN_FILE beside it",
             )
         if not user and (password or token_file):
-            self._wrong(
-                "ASTERISM_SMTP_USER", "is missing: the account of the password or the token"
-            )
+            self.wrong("ASTERISM_SMTP_USER", "is missing: the account of the password or the token")
         port = self.whole("ASTERISM_SMTP_PORT", 465 if tls == "tls" else 587)
         if not 0 < port <= 65535:
-            self._wrong("ASTERISM_SMTP_PORT", f'"{port}" is no port')
+            self.wrong("ASTERISM_SMTP_PORT", f'"{port}" is no port')
         return SmtpSettings(
             host=host,
             port=port,
@@ -322,10 +317,10 @@ class _Looked:
     def sendgrid(self) -> SendGridSettings:
         key = self._value("ASTERISM_SENDGRID_KEY")
         if not key:
-            self._wrong("ASTERISM_SENDGRID_KEY", "is missing: an API key that may send mail")
+            self.wrong("ASTERISM_SENDGRID_KEY", "is missing: an API key that may send mail")
         url = self._value("ASTERISM_SENDGRID_URL") or SendGridSettings().url
         if not url.startswith("https://") and not _is_here(urlsplit(url).hostname or ""):
-            self._wrong("ASTERISM_SENDGRID_URL", "must begin with https://; the key crosses it")
+            self.wrong("ASTERISM_SENDGRID_URL", "must begin with https://; the key crosses it")
         return SendGridSettings(
             key=key,
             url=url.rstrip("/"),
@@ -339,8 +334,19 @@ class _Looked:
             try:
                 return normalise(value)
             except BadInput as wrong:
-                self._wrong(name, f"is no e-mail address: {wrong.message}")
+                self.wrong(name, f"is no e-mail address: {wrong.message}")
         return value
+
+    def rehearsal(self, now: datetime | None, speed: float, *, real: bool) -> None:
+        """A pretended time goes with pretended letters: real ones would leave before theirs."""
+        if speed and now is None:
+            self.wrong("ASTERISM_SPEED", "needs ASTERISM_NOW beside it: the time to begin with")
+        if now is not None and real:
+            self.wrong(
+                "ASTERISM_NOW",
+                "would send real letters before their time: take it out, or set "
+                "ASTERISM_TRANSPORT=file (or ASTERISM_SENDGRID_SANDBOX=yes) for the rehearsal",
+            )
 
     # ── plain values ─────────────────────────────────────────────────────────────────────
 
@@ -348,14 +354,14 @@ class _Looked:
         """One of a few words; the first when nothing is said."""
         value = self._value(name).lower()
         if value and value not in choices:
-            self._wrong(name, f'"{value}" is none of: {", ".join(choices)}')
+            self.wrong(name, f'"{value}" is none of: {", ".join(choices)}')
             return choices[0]
         return value or choices[0]
 
     def whole(self, name: str, default: int = 0) -> int:
         value = self._value(name)
         if value and not (value.isascii() and value.isdigit() and len(value) < 10):
-            self._wrong(name, f'"{value}" is no whole number, 0 or more')
+            self.wrong(name, f'"{value}" is no whole number, 0 or more')
             return default
         return int(value) if value else default
 
@@ -366,7 +372,7 @@ class _Looked:
         except ValueError:
             number = -1.0
         if not 0 <= number <= most:
-            self._wrong(name, f'"{value}" is no number of {what} from 0 to {most:g}')
+            self.wrong(name, f'"{value}" is no number of {what} from 0 to {most:g}')
             return default
         return number
 
@@ -385,10 +391,10 @@ class _Looked:
         try:
             now = datetime.fromisoformat(value)
         except ValueError:
-            self._wrong("ASTERISM_NOW", f'"{value}" is no instant: write 2027-03-08T09:00:00+00:00')
+            self.wrong("ASTERISM_NOW", f'"{value}" is no instant: write 2027-03-08T09:00:00+00:00')
             return None
         if now.tzinfo is None:
-            self._wrong("ASTERISM_NOW", f'"{value}" has no offset: add Z or one such as +01:00')
+            self.wrong("ASTERISM_NOW", f'"{value}" has no offset: add Z or one such as +01:00')
             return None
         return now.astimezone(UTC)
 
@@ -401,6 +407,15 @@ def _is_here(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _is_real(transport: TransportName, smtp: SmtpSettings, sendgrid: SendGridSettings) -> bool:
+    """Whether letters leave this machine and reach people."""
+    if transport == "smtp":
+        return bool(smtp.host) and not _is_here(smtp.host)
+    if transport == "sendgrid":
+        return not sendgrid.sandbox and not _is_here(urlsplit(sendgrid.url).hostname or "")
+    return False
 
 
 def _sqlite(root: Path, value: str) -> str:

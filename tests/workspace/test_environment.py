@@ -15,6 +15,8 @@ from pipeline.workspace.environment import kept_secret, load_settings, read_env
 from tests.workspace.conftest import Folder
 
 LONG = "x" * 32
+NOW = "2027-03-08T09:00:00+00:00"
+SENDGRID = {"ASTERISM_TRANSPORT": "sendgrid", "ASTERISM_SENDGRID_KEY": "SG.key"}
 
 
 def mistakes(folder: Folder, **environ: str) -> list[str]:
@@ -148,6 +150,43 @@ def test_all_wrong_settings_at_once(folder: Folder) -> None:
         "environment: ASTERISM_SECRET: has 5 characters; it needs at least 32",
         'environment: ASTERISM_WAIT: "for ever" is no number of seconds from 0 to 3600',
     ]
+
+
+def test_a_pretended_clock_runs_from_an_instant(folder: Folder) -> None:
+    assert mistakes(folder, ASTERISM_SPEED="60") == [
+        "environment: ASTERISM_SPEED: needs ASTERISM_NOW beside it: the time to begin with"
+    ]
+    assert load_settings(folder.root, {"ASTERISM_SPEED": "60", "ASTERISM_NOW": NOW}).speed == 60
+
+
+@pytest.mark.parametrize(
+    "transport",
+    [
+        {"ASTERISM_TRANSPORT": "smtp", "ASTERISM_SMTP_HOST": "relay.quaytide.example"},
+        SENDGRID,
+        SENDGRID | {"ASTERISM_SENDGRID_URL": "https://api.eu.sendgrid.com"},
+    ],
+)
+def test_a_pretended_time_sends_no_real_letter(folder: Folder, transport: dict[str, str]) -> None:
+    (said,) = mistakes(folder, ASTERISM_NOW=NOW, **transport)
+    assert "ASTERISM_NOW: would send real letters before their time: take it out, or set" in said
+    assert load_settings(folder.root, transport).now is None
+    pretended = transport | {"ASTERISM_NOW": NOW, "ASTERISM_TRANSPORT": "file"}
+    assert load_settings(folder.root, pretended).now is not None
+
+
+@pytest.mark.parametrize(
+    "transport",
+    [
+        {"ASTERISM_TRANSPORT": "smtp", "ASTERISM_SMTP_HOST": "127.0.0.1"},
+        SENDGRID | {"ASTERISM_SENDGRID_SANDBOX": "yes"},
+        SENDGRID | {"ASTERISM_SENDGRID_URL": "http://localhost:8025"},
+    ],
+)
+def test_a_pretended_time_goes_with_what_only_pretends_to_send(
+    folder: Folder, transport: dict[str, str]
+) -> None:
+    assert load_settings(folder.root, transport | {"ASTERISM_NOW": NOW}).now is not None
 
 
 def test_a_wrong_setting_leaves_no_secret_behind(folder: Folder) -> None:
