@@ -88,6 +88,48 @@ def test_answers_of_a_file_as_dig_prints_them(tmp_path: Path) -> None:
     assert names.txt("unknown.example") == ()
 
 
+def test_an_alias_in_a_file_leads_to_its_record(tmp_path: Path) -> None:
+    """As SendGrid's DKIM records are: each a CNAME to a name of theirs."""
+    file = tmp_path / "answers.txt"
+    file.write_text(
+        "S1._domainkey.quaytide.example. 300 IN CNAME s1.domainkey.u1.provider.example.\n"
+        's1.domainkey.u1.Provider.example. 300 IN TXT "k=rsa; p=MIIB"\n'
+        "s2._domainkey.quaytide.example. 300 IN CNAME s2.domainkey.u1.provider.example.\n"
+    )
+    names = read_answers(file)
+    assert names.txt("s1._domainkey.quaytide.example") == ("k=rsa; p=MIIB",)
+    assert names.txt("s2._domainkey.quaytide.example") == ()
+
+
+@pytest.mark.parametrize(("steps", "found"), [(8, ("end",)), (9, ())])
+def test_a_chain_of_aliases_has_an_end(tmp_path: Path, steps: int, found: tuple[str, ...]) -> None:
+    file = tmp_path / "answers.txt"
+    chain = [f"n{step}.example. 300 IN CNAME n{step + 1}.example." for step in range(steps)]
+    circle = ["a.example. CNAME b.example.", "b.example. CNAME a.example."]
+    file.write_text("\n".join([*chain, f'n{steps}.example. 300 IN TXT "end"', *circle]))
+    names = read_answers(file)
+    assert names.txt("n0.example") == found
+    assert names.txt("a.example") == ()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ";; connection timed out; no servers could be reached",
+        ";; no servers could be reached",
+        ";; ->>HEADER<<- opcode: QUERY, status: SERVFAIL, id: 4711",
+        ";; ->>HEADER<<- opcode: QUERY, status: REFUSED, id: 4711",
+    ],
+)
+def test_no_answer_is_not_no_record(tmp_path: Path, said: str) -> None:
+    file = tmp_path / "answers.txt"
+    file.write_text(f'quaytide.example. 300 IN TXT "status: REFUSED"\n{said}\n')
+    with pytest.raises(BadInput, match=r"answers\.txt:2:1: dig got no answer here"):
+        read_answers(file)
+    file.write_text(";; ->>HEADER<<- opcode: QUERY, status: NXDOMAIN, id: 4711\n")
+    assert read_answers(file).txt("quaytide.example") == ()
+
+
 def test_a_line_that_is_none_is_named(tmp_path: Path) -> None:
     file = tmp_path / "answers.txt"
     file.write_text('quaytide.example. 300 IN TXT "good"\nwhat is this\n')
