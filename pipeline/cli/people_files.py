@@ -133,16 +133,27 @@ def undo_import(session: Session, which: str, dry_run: bool, yes: bool, json_out
     from pipeline.stages.people import undo_import as call
 
     with session.ports() as ports:
-        if not yes and not dry_run and not json_out:
-            _show_undone(call(ports, which, dry_run=True))
-            click.confirm("Take it back?", abort=True, err=True)
+        asks = not yes and not dry_run
+        if asks:
+            _ask(call(ports, which, dry_run=True), json_out)
         done = call(ports, which, dry_run=dry_run)
     if json_out:
         as_json({**plain(done), "counts": plain(done.counts)})
-    elif not yes and not dry_run:
-        say("Taken back.")
-    else:
+        return
+    if not asks:
         _show_undone(done)
+    if done.applied:
+        say("Taken back.")
+
+
+def _ask(planned: UndoneImport, json_out: bool) -> None:
+    """Say what would go, beside the JSON when that is wanted, and wait for a yes."""
+    if json_out:
+        record = planned.record
+        say(f"{record.name}, brought in {when(record.at)} by {record.actor}", to_err=True)
+    else:
+        _show_undone(planned)
+    click.confirm("Take it back?", abort=True, err=True)
 
 
 def _show_undone(done: UndoneImport) -> None:

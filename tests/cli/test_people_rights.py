@@ -52,6 +52,23 @@ def test_people_undo_import_says_first_and_asks(gathered: Door) -> None:
     assert "undone" in gathered("people", "imports").out
 
 
+def test_people_undo_import_that_does_not_ask_says_that_it_did(gathered: Door) -> None:
+    done = gathered("people", "undo-import", "--yes")
+    assert "brought in by it: removed" in done.out
+    assert done.out.endswith("Taken back.\n")
+
+
+def test_people_undo_import_for_a_machine_asks_as_well(gathered: Door) -> None:
+    before = gathered.state()
+    said = gathered("people", "undo-import", "--json", code=130, stdin="n\n")
+    assert "people.csv, brought in" in said.err
+    assert said.out == ""
+    assert gathered.state() == before
+    assert gathered.ask("people", "undo-import", "--dry-run")["applied"] is False
+    said = gathered("people", "undo-import", "--json", stdin="y\n")
+    assert said.json["applied"]
+
+
 def test_people_undo_import_again_is_refused(gathered: Door) -> None:
     done = gathered.ask("people", "undo-import", "people.csv", "--yes")
     assert done["applied"]
