@@ -361,8 +361,9 @@ def _settings(archive: zipfile.ZipFile, root: Path, environ: Mapping[str, str]) 
     if settings.secret != secret:
         raise Conflict(
             "This backup was made with another secret than the one that is set here.",
-            "Set ASTERISM_SECRET to the old one, or take it out (and output/secret) to let the "
-            "backup's take its place. With another one we would not know who has left.",
+            "Set ASTERISM_SECRET to the old one; or, when the rows here were made with this one, "
+            "restore into a new folder where none is set: the backup's own comes along. With "
+            "another one we would not know who has left.",
         )
     return settings
 

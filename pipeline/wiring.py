@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import __version__
-from pipeline.model.catalog import Selectors
+from pipeline.model.catalog import Firm, Selectors
 from pipeline.model.news import Answer, ParsedFeed, ParseFailed, Request
 from pipeline.ports import (
     Clock,
@@ -165,6 +165,15 @@ def open_ports(workspace: Path, *, actor: str = "", progress: Progress = silent)
     finally:
         parser.close()
         store.close()
+
+
+def open_without_store(settings: Settings) -> tuple[Firm, Transport, Clock]:
+    """What a look over the installation needs while the database is away; changes nothing.
+
+    Raises: BadInput (a file is wrong)
+    """
+    clock = _clock(settings)
+    return FileWorkspace(settings.workspace).catalog().firm, _transport(settings, clock), clock
 
 
 def _clock(settings: Settings) -> Clock:

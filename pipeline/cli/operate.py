@@ -14,7 +14,7 @@ from pipeline.cli.show import as_json, bad, count, good, quiet, say, title, when
 
 if TYPE_CHECKING:
     from pipeline.model.checkup import Check
-    from pipeline.ports import Names, Ports
+    from pipeline.ports import Names
 
 SIGNS = {"good": good("✓"), "doubtful": "!", "bad": bad("✗"), "unknown": quiet("?")}
 
@@ -33,13 +33,11 @@ def doctor(session: Session, answers: Path | None, no_dns: bool, json_out: bool)
     Settings, files, disk, clock, database, transport, the sender's DNS records.
     Changes nothing and sends nothing. Ends with 1 when something is bad.
     """
-    from pipeline.stages.doctor import examine, worst
-    from pipeline.workspace.environment import load_settings
-    from pipeline.workspace.machine import look
+    from pipeline.stages.doctor import worst
+    from pipeline.wiring import LazyNames
 
-    with session.ports() as ports:
-        names = None if no_dns else _names(ports, answers)
-        checks = examine(ports, look(load_settings(session.workspace, os.environ)), names=names)
+    names = None if no_dns else _given(answers) if answers else LazyNames()
+    checks = _looked_over(session, names)
     if json_out:
         as_json(checks)
     else:
@@ -47,10 +45,28 @@ def doctor(session: Session, answers: Path | None, no_dns: bool, json_out: bool)
     return 1 if worst(checks) == "bad" else 0
 
 
-def _names(ports: Ports, answers: Path | None) -> Names | None:
+def _given(answers: Path) -> Names:
     from pipeline.resolvers.dns import read_answers
 
-    return read_answers(answers) if answers else ports.names
+    return read_answers(answers)
+
+
+def _looked_over(session: Session, names: Names | None) -> Sequence[Check]:
+    """Every check; while the database is away, those that need none."""
+    from pipeline.errors import Down
+    from pipeline.stages.doctor import examine, examine_without_store
+    from pipeline.wiring import open_without_store
+    from pipeline.workspace.environment import load_settings
+    from pipeline.workspace.machine import look
+
+    settings = load_settings(session.workspace, os.environ)
+    machine = look(settings)
+    try:
+        with session.ports() as ports:
+            return examine(ports, machine, names=names)
+    except Down as why:
+        firm, transport, clock = open_without_store(settings)
+        return examine_without_store(firm, transport, machine, why, clock.now(), names=names)
 
 
 def _show_checks(checks: Sequence[Check]) -> None:
@@ -135,7 +151,7 @@ def restore(session: Session, file: Path, replace: bool, json_out: bool) -> None
             say(f"  {ref}")
         say("For each: let it go, or stop it because it went out already.")
         say(quiet(f"  asterism deliver allow {done.held[0]}"))
-        say(quiet(f"  asterism issue stop {done.held[0]} --reason “went out before the restore”"))
+        say(quiet(f'  asterism issue stop {done.held[0]} --reason "went out before the restore"'))
     else:
         say(good("Nothing was due."))
     say(quiet("  asterism status"))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pipeline.errors import AsterismError
 from pipeline.model.catalog import Firm
 from pipeline.model.checkup import Check, DatabaseFacts, Machine, Verdict
-from pipeline.ports import Names, Ports
+from pipeline.ports import Names, Ports, Transport
 from pipeline.rules.dns import SELECTORS, judge, needed
 from pipeline.rules.example import still_example
 from pipeline.rules.people.address import domain_of
@@ -30,14 +30,40 @@ def examine(ports: Ports, machine: Machine, *, names: Names | None = None) -> tu
 
     Shape:  names None: the domain name system is not asked
     """
+    firm = ports.catalog.firm
     return (
-        *_settings(ports, machine),
+        *_settings(firm, machine),
         *_files(machine),
         *_disk(machine),
         *_database(ports, machine),
-        _transport(ports),
-        *_dns(ports.catalog.firm, machine, names),
+        _transport(ports.transport),
+        *_dns(firm, machine, names),
         *_running(ports, machine),
+    )
+
+
+def examine_without_store(
+    firm: Firm,
+    transport: Transport,
+    machine: Machine,
+    why: AsterismError,
+    now: datetime,
+    *,
+    names: Names | None = None,
+) -> tuple[Check, ...]:
+    """As examine(), while the database cannot be opened: what needs no row is shown all the same.
+
+    Shape:  why is what opening it raised
+    """
+    return (
+        *_settings(firm, machine),
+        *_files(machine),
+        *_disk(machine),
+        Check("database", "bad", why.message, why.hint),
+        _transport(transport),
+        *_dns(firm, machine, names),
+        Check("running", "unknown", "What runs by itself stands in the database."),
+        _backup(machine, now),
     )
 
 
@@ -50,8 +76,7 @@ def worst(checks: Sequence[Check]) -> Verdict:
 # ── settings and files ───────────────────────────────────────────────────────────────────
 
 
-def _settings(ports: Ports, machine: Machine) -> Iterator[Check]:
-    firm = ports.catalog.firm
+def _settings(firm: Firm, machine: Machine) -> Iterator[Check]:
     found = [*_address(firm, machine), *_pretending(machine)]
     if any(still_example(firm)):
         found.append(
@@ -157,9 +182,9 @@ def _span(off: timedelta) -> str:
     return f"{minutes // 60} hours" if minutes < 72 * 60 else f"{minutes // 1440} days"
 
 
-def _transport(ports: Ports) -> Check:
+def _transport(transport: Transport) -> Check:
     try:
-        return Check("transport", "good", ports.transport.probe())
+        return Check("transport", "good", transport.probe())
     except AsterismError as error:
         return Check("transport", "bad", error.message, error.hint)
 

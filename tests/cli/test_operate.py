@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import threading
 import zipfile
+from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from pipeline.stores import schema
 from pipeline.stores.migrate import SCRIPTS, upgrade
 from pipeline.stores.rows import rows_of, shapes
 from pipeline.stores.sql import SqlStore
+from pipeline.workspace.environment import read_env
 from tests.door import ISSUE, THURSDAY, WEDNESDAY, Door, call
 from tests.stores.test_migrate import empty_url  # noqa: F401  a fixture
 
 FRIDAY = "2026-11-20T09:00:00+00:00"
+KEY = b64encode(bytes(294)).decode()  # as long as one of 2048 bits
 
 
 def rows(url: str) -> dict[str, list[str]]:
@@ -166,6 +169,7 @@ def test_restore_of_an_older_backup_sends_nothing_that_was_due(
     said = other("restore", str(file))
     assert ISSUE in said.out
     assert "asterism deliver allow" in said.out
+    assert f'asterism issue stop {ISSUE} --reason "went out before the restore"' in said.out
     other("deliver")
     assert not list(other.path("output").rglob("*.eml"))
     assert ISSUE in other("status").out
@@ -346,6 +350,22 @@ def test_restore_keeps_to_the_secret_that_is_set(sent: Door, tmp_path: Path) -> 
     said = other("restore", str(file), code=4)
     assert "another secret" in said.err
     assert not (other.folder / "output" / "asterism.db").exists()
+    other.environment["ASTERISM_SECRET"] = read_env(sent.folder)["ASTERISM_SECRET"]
+    other("restore", str(file))  # no rows were there: as the hint says
+
+
+def test_restore_under_another_secret_says_what_works(sent: Door, tmp_path: Path) -> None:
+    file = backed_up(sent)
+    held, before = rows(url_of(sent)), sent.state()
+    sent.environment["ASTERISM_SECRET"] = "s" * 40
+    said = sent("restore", str(file), "--replace", code=4)
+    for words in ("Set ASTERISM_SECRET to the old one", "into a new folder where none is set"):
+        assert words in said.err
+    assert sent.state() == before
+    del sent.environment["ASTERISM_SECRET"]
+    assert rows(url_of(brought_back(sent, file, tmp_path / "new"))) == held
+    sent("restore", str(file), "--replace")
+    assert rows(url_of(sent)) == held
 
 
 @pytest.mark.parametrize("until", ["07:33", "08:01"])  # of a sending, of a gathering
@@ -475,6 +495,54 @@ def test_doctor_takes_dns_answers_from_a_file(sent: Door) -> None:
     answers.write_text("nothing of the kind\n")
     said = sent("doctor", "--answers", str(answers), code=2)
     assert "answers.txt:1:1" in said.err
+
+
+def test_doctor_follows_the_aliases_of_the_dns_answers(sent: Door) -> None:
+    sent.environment |= {
+        "ASTERISM_TRANSPORT": "sendgrid", "ASTERISM_SENDGRID_KEY": "SG.key",
+        "ASTERISM_SENDGRID_URL": "http://127.0.0.1:9",
+    }  # fmt: skip
+    answers = sent.path("answers.txt")
+    own, theirs = "s1._domainkey.ferrierwick.example", "s1.domainkey.u1.wl.sendgrid.net"
+    answers.write_text(f"{own}. 300 IN CNAME {theirs}.\n")
+    missing = sent("doctor", "--answers", str(answers), code=1).out
+    assert "s2._domainkey.ferrierwick.example" in missing
+    with answers.open("a") as out:
+        out.write(f'{theirs}. 300 IN TXT "k=rsa; p={KEY}"\n')
+    checks = json.loads(sent("doctor", "--json", "--answers", str(answers), code=1).out)
+    (found,) = [check["verdict"] for check in checks if own in check["what"]]
+    assert own in missing
+    assert found == "good"
+    answers.write_text(";; connection timed out; no servers could be reached\n")
+    assert "answers.txt:1:1" in sent("doctor", "--answers", str(answers), code=2).err
+
+
+def test_doctor_shows_the_rest_while_the_database_is_locked(sent: Door) -> None:
+    """The files changed, so that opening it wants to write; somebody else is at it."""
+    with sent.path("feeds.yaml").open("a") as feeds:
+        feeds.write("\n# changed\n")
+    sent.environment["ASTERISM_WAIT"] = "0.1"
+    with closing(sent.database()) as other:
+        other.execute("BEGIN IMMEDIATE")
+        said = sent("doctor", code=1)
+        checks = {check["area"] for check in json.loads(sent("doctor", "--json", code=1).out)}
+    for words in ("database is locked", "Mail goes into files", "GB are free"):
+        assert words in said.out
+    assert checks == {
+        "settings", "files", "disk", "database", "transport", "DNS", "running"
+    }  # fmt: skip
+    sent("doctor")
+
+
+def test_doctor_shows_the_rest_when_the_database_is_none(sent: Door) -> None:
+    for name in ("asterism.db", "asterism.db-wal", "asterism.db-shm"):
+        sent.path(f"output/{name}").unlink(missing_ok=True)
+    sent.path("output/asterism.db").write_bytes(b"no database at all " * 100)
+    sent.path("output/asterism.db").chmod(0o600)
+    said = sent("doctor", code=1)
+    assert "✗" in said.out.partition("database\n")[2].splitlines()[0]
+    assert "1 thing must be mended" in said.out
+    assert "What runs by itself stands in the database." in said.out
 
 
 def test_doctor_without_a_workspace(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pipeline.model.checkup import Check, Machine
 from pipeline.model.running import JobRun
 from pipeline.ports import Ports
 from pipeline.rules.dns import SELECTORS
-from pipeline.stages.doctor import examine, worst
+from pipeline.stages.doctor import examine, examine_without_store, worst
 from pipeline.stores.schema import operations
 from pipeline.stores.sql import SqlStore
 from pipeline.transports.file import FileTransport
@@ -113,6 +113,21 @@ def test_a_relay_that_refuses_hides_nothing_else(
     assert of(checks, "transport") == [("bad", "The relay refuses the password.")]
     assert len(of(checks, "running")) == 2
     assert worst(checks) == "bad"
+
+
+def test_without_its_database_the_rest_is_as_ever(ports: Ports) -> None:
+    machine = replace(WELL, transport="smtp", free_bytes=5_000_000)
+    why = Down("The disk is full.", "Make room.")
+    names = Answering({})
+    found = examine_without_store(
+        ports.catalog.firm, ports.transport, machine, why, NOW, names=names
+    )
+    whole = examine(ports, machine, names=names)
+    assert of(found, "database") == [("bad", "The disk is full.")]
+    for area in ("settings", "files", "disk", "transport", "DNS"):
+        assert of(found, area) == of(whole, area)
+    assert of(found, "running")[1:] == of(whole, "running")[1:]
+    assert worst(found) == "bad"
 
 
 def test_the_senders_records_are_looked_at_for_every_domain(ports: Ports) -> None:
