@@ -12,6 +12,7 @@ from pipeline.ports import Names, Ports, Transport
 from pipeline.rules.dns import SELECTORS, judge, needed
 from pipeline.rules.example import still_example
 from pipeline.rules.people.address import domain_of
+from pipeline.rules.schedule import leap
 
 LITTLE_ROOM, NO_ROOM = 1_000_000_000, 100_000_000  #: bytes
 CLOCK_OFF = timedelta(minutes=2)
@@ -249,6 +250,12 @@ def _jobs(ports: Ports, now: datetime) -> Iterator[Check]:
         yield Check(
             "running", "doubtful", "Nothing runs by itself yet.",
             "`asterism run` is the service; `asterism tick` does the same from cron.",
+        )  # fmt: skip
+    elif leap(states, now) is not None:
+        yield Check(
+            "running", "bad",
+            f"The clock stands {_span(now - last)} ahead of the last job here; no job is run.",
+            "Set the clock right; after a real pause, once: asterism tick --after-pause.",
         )  # fmt: skip
     elif now - last > SILENT:
         yield Check(

@@ -179,6 +179,9 @@ def test_a_service_that_is_silent_or_fails_is_told(ports: Ports, store: SqlStore
     later = NOW + timedelta(hours=5)
     silent = examine(replace(ports, clock=_At(later)), WELL)
     assert ("bad", "Nothing has run by itself for 5 hours.") in of(silent, "running")
+    ahead = examine(replace(ports, clock=_At(NOW + timedelta(days=1_095))), WELL)
+    words = "The clock stands 1095 days ahead of the last job here; no job is run."
+    assert ("bad", words) in of(ahead, "running")
     with store.write() as tables:
         for _ in range(2):
             run = JobRun("deliver", NOW, NOW, NOW, "failed", "The relay is away.", "x")
