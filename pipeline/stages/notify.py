@@ -16,9 +16,14 @@ from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.audience import arithmetic
 from pipeline.rules.letters.automatic import WAITING
 from pipeline.rules.letters.lint import lint_issue
-from pipeline.rules.letters.notice import HTML, TEXT, Matter, about, envelope_of, write_notice
-from pipeline.rules.letters.sandbox import named_in
-from pipeline.rules.letters.tokens import PREVIEW, STOP
+from pipeline.rules.letters.notice import (
+    Matter,
+    about,
+    envelope_of,
+    for_review,
+    read_templates,
+    write_notice,
+)
 from pipeline.rules.news.address import link_hash
 from pipeline.rules.notices import TOLD_WITHIN, Due, Facts, due_notices, review_end
 
@@ -70,7 +75,7 @@ def remind(ports: Ports) -> Reminded:
         ]
     if not new:
         return Reminded()
-    templates = _read_templates(ports)
+    templates = read_templates(ports.workspace.template)
     notices = [
         (matter.issue.ref, write_notice(due.kind, to, matter, templates, now))
         for due, matter in new
@@ -125,26 +130,10 @@ def _untold(tables: Tables, matter: Matter, now: datetime) -> Iterator[Due]:
 
 def _filled(ports: Ports, tables: Tables, matter: Matter) -> Matter:
     """With who gets it, and the links that its approver needs."""
-    issue, root = matter.issue, ports.catalog.firm.base_url
-    counts = tables.deliveries.counts(issue.id)
+    counts = tables.deliveries.counts(matter.issue.id)
     sales = sum(number for (purpose, _), number in counts.items() if purpose == "sales")
-    return replace(
-        matter,
-        sum=arithmetic(tables.letters.audience(issue.id), sales),
-        preview_url=f"{root}/preview/{ports.tokens.make(PREVIEW, issue.public_id)}",
-        stop_url=f"{root}/stop/{ports.tokens.make(STOP, issue.public_id)}",
-    )
-
-
-def _read_templates(ports: Ports) -> Mapping[str, str]:
-    found: dict[str, str] = {}
-    waiting = [HTML, TEXT]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found[name] = ports.workspace.template(name)
-            waiting += named_in(found[name])
-    return found
+    sum_ = arithmetic(tables.letters.audience(matter.issue.id), sales)
+    return for_review(matter, sum_, ports.catalog.firm.base_url, ports.tokens.make)
 
 
 # ── sending them ─────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ from pipeline.errors import BadInput, Conflict, Down
 from pipeline.settings import WAIT_S
 from pipeline.stores.engine import connect, make_room, transaction
 from pipeline.stores.migrations import HEAD
+from pipeline.stores.schema import metadata
 
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "asterism_revision"
@@ -99,9 +100,10 @@ def rebuild(
 
 
 def _drop(connection: sa.Connection) -> None:
-    """Take away all tables of ours, those of newer and older programs, too."""
+    """Take away the tables of ours; what other programs have beside them stays."""
+    ours = {VERSION_TABLE, *metadata.tables}
     there = sa.MetaData()
-    there.reflect(connection)
+    there.reflect(connection, only=lambda name, _: name in ours)
     there.drop_all(connection)
 
 

@@ -204,14 +204,27 @@ def test_what_a_restore_holds_back_names_both_ways_out(scene: Scene) -> None:
     assert status(scene.ports).held == ()
 
 
-def test_why_the_last_delivery_failed_is_told(scene: Scene) -> None:
-    asked(scene)
-    for outcome, detail in (("failed", "The relay is away."), ("done", "4 accepted")):
+def test_why_the_last_delivery_failed_is_told_while_something_waits(scene: Scene) -> None:
+    def recorded(outcome: str, detail: str) -> None:
         run = JobRun("deliver", NOW, NOW, NOW, outcome, detail, "here")  # type: ignore[arg-type]
         with scene.store.write() as tables:
             tables.jobs.record(run, NOW)
-        failed = "The last delivery failed: The relay is away."
-        assert (failed in sentences(status(scene.ports))) == (outcome == "failed")
+
+    failed = "The last delivery failed: The relay is away."
+    asked(scene)
+    scene.people()
+    issue = scene.ready()
+    approve(scene.acting("liv"), REF)
+    scene.at(issue.due_at)
+    recorded("failed", "The relay is away.")
+    found = status(scene.ports)
+    assert failed in sentences(found)
+    assert commands(found).count("asterism deliver") == 1
+    recorded("done", "4 accepted")
+    assert failed not in sentences(status(scene.ports))
+    recorded("failed", "The relay is away.")
+    deliver(scene.ports)  # by hand, and nothing waits any more
+    assert failed not in sentences(status(scene.ports))
 
 
 def test_a_real_transport_needs_https(scene: Scene) -> None:

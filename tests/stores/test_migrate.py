@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 
 from pipeline.errors import BadInput, Conflict, Down
 from pipeline.stores.engine import connect, transaction
-from pipeline.stores.migrate import SCRIPTS, VERSION_TABLE, migrate, upgrade
+from pipeline.stores.migrate import SCRIPTS, VERSION_TABLE, migrate, rebuild, upgrade
 from pipeline.stores.migrations import HEAD
 from pipeline.stores.schema import metadata
 from pipeline.stores.sql import SqlStore
@@ -280,3 +280,15 @@ def test_an_upgrade_that_breaks_references_is_taken_back_whole(
         upgrade(empty_url, scripts, "9999")
     assert counted(empty_url) == [3, 1, 1, 1]
     assert revision(empty_url) == HEAD
+
+
+def test_rebuilding_leaves_what_other_programs_have_beside_us(empty_url: str) -> None:
+    migrate(empty_url)
+    with opened(empty_url) as connection:
+        connection.exec_driver_sql("CREATE TABLE theirs (id INTEGER)")
+        connection.exec_driver_sql("INSERT INTO theirs VALUES (7)")
+        connection.exec_driver_sql("INSERT INTO meta VALUES ('ours', 'before')")
+    rebuild(empty_url, HEAD, lambda connection: None)
+    with opened(empty_url) as connection:
+        assert connection.exec_driver_sql("SELECT id FROM theirs").scalar() == 7
+        assert connection.exec_driver_sql("SELECT count(*) FROM meta").scalar() == 0

@@ -29,11 +29,14 @@ class Terms:
         """How many stories a copy must keep, and whether headlines count.
 
         An issue that is itself under the floor goes out as headlines where its newsletter's
-        fallback says so; then one story is enough.
+        fallback says so; then one story is enough for a person who chose them, and as many as
+        the floor, headlines counted, where nobody did.
         """
         main = sum(s.section == "main" and may_enter(s) for s in self.snippets)
         headlines = self.newsletter.fallback == "headlines" and main < self.newsletter.floor
-        return (1, True) if headlines else (self.newsletter.floor, False)
+        if not headlines:
+            return self.newsletter.floor, False
+        return (self.newsletter.floor if self.newsletter.mode == "automatic" else 1), True
 
 
 def decide(candidate: Candidate, terms: Terms) -> Verdict:

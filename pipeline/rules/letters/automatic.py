@@ -141,8 +141,8 @@ def review_at(issue: Issue, newsletter: Newsletter) -> datetime:
 def too_little(snippets: Sequence[Snippet], newsletter: Newsletter) -> str:
     """Why a composed issue says too little to go; empty when it says enough.
 
-    Under the floor it goes as headlines where the newsletter's fallback says so; then one
-    is enough.
+    With fewer commented stories than the floor it goes as headlines where the newsletter's
+    fallback says so; then headlines count as well, and the floor still holds.
     """
     shown = [snippet for snippet in snippets if travels(snippet)]
     main = sum(snippet.section == "main" for snippet in shown)
@@ -150,6 +150,8 @@ def too_little(snippets: Sequence[Snippet], newsletter: Newsletter) -> str:
         return "there is nothing new to tell"
     if main < newsletter.floor and newsletter.fallback == "skip":
         return f"{main} of the {newsletter.floor} commented stories that it needs"
+    if len(shown) < newsletter.floor:
+        return f"{len(shown)} of the {newsletter.floor} stories that it needs, headlines counted"
     return ""
 
 

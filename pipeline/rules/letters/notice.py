@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from pipeline.rules.letters.curator_notes import moment_in_words
 from pipeline.rules.letters.envelope import borne
 from pipeline.rules.letters.mime import build_message, message_id
 from pipeline.rules.letters.render import inlined
+from pipeline.rules.letters.tokens import PREVIEW, STOP
 from pipeline.rules.letters.wall import numbered
 
 HTML, TEXT = "notice.html.j2", "notice.txt.j2"
@@ -83,6 +84,37 @@ class Said:
 def about(issue: Issue) -> str:
     """How a notice names its issue."""
     return f"issue:{issue.public_id}"
+
+
+def read_templates(read: Callable[[str], str]) -> Mapping[str, str]:
+    """HTML and TEXT with what they include, each by its name.
+
+    Raises: whatever `read` raises for one that is not there
+    """
+    found: dict[str, str] = {}
+    waiting = [HTML, TEXT]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = read(name)
+            waiting += sandbox.named_in(found[name])
+    return found
+
+
+def for_review(
+    matter: Matter, sum_: Arithmetic, root: str, tokens: Callable[[str, str], str]
+) -> Matter:
+    """With who gets it, and the links that its approver needs.
+
+    Shape:  root is the base address; tokens makes one for a purpose and a public id
+    """
+    public_id = matter.issue.public_id
+    return replace(
+        matter,
+        sum=sum_,
+        preview_url=f"{root}/preview/{tokens(PREVIEW, public_id)}",
+        stop_url=f"{root}/stop/{tokens(STOP, public_id)}",
+    )
 
 
 def write_notice(

@@ -44,11 +44,17 @@ def next_beat(rhythm: Rhythm, holidays: Collection[date], after: date) -> Beat:
 def not_before(newsletter: Newsletter, now: datetime, *, begun: bool) -> datetime:
     """A beat that gets an issue lies after this.
 
-    A new newsletter has missed nothing: it begins with a beat whose issue can still be written.
+    A new newsletter has missed nothing: it begins with a beat whose issue can still be written,
+    or, where it composes itself, still be reviewed.
 
     Shape:  begun says that beats of it are on record
     """
-    return now if begun else now + timedelta(hours=newsletter.cut_off_h)
+    if begun:
+        return now
+    hours = newsletter.cut_off_h
+    if newsletter.mode == "automatic":
+        hours = min(hours, newsletter.review_window_h)
+    return now + timedelta(hours=hours)
 
 
 def skipped(rhythm: Rhythm, holidays: Collection[date], start: date, end: date) -> Iterator[Beat]:

@@ -14,6 +14,7 @@ from pipeline.model.letters import (
     Finding,
     Issue,
     IssueState,
+    Notice,
     Snippet,
 )
 from pipeline.model.log import Operation
@@ -31,10 +32,12 @@ from pipeline.rules.letters.automatic import (
     review_at,
     too_little,
 )
+from pipeline.rules.letters.notice import Matter, for_review, read_templates, write_notice
 from pipeline.rules.letters.rhythm import late_decision
 from pipeline.stages.compose.approving import Approved, be_unchanged, freeze
 from pipeline.stages.compose.planning import check, make_plan, render_all
 from pipeline.stages.compose.reading import (
+    Draft,
     is_over,
     newsletter_of,
     period_start,
@@ -274,13 +277,34 @@ def _freeze(ports: Ports, issue: Issue, until: datetime) -> Approved | str:
         return _named(findings)
     if not plan.arithmetic.letters:
         return _nobody(plan.arithmetic)
+    mail = _review_mail(ports, draft, plan.arithmetic, until)
     with ports.store.write() as tables:
         be_unchanged(ports, tables, draft)
         frozen = freeze(ports, tables, draft, plan, made, {}, expect=WAITING, review_until=until)
+        tables.notices.add(mail)  # in the same breath: what goes by itself is told of
         if issue.reason:
             tables.letters.record_beat(issue.newsletter_key, issue.beat, "planned")
     late = ports.clock.now() > issue.deadline_at
     return Approved(frozen, plan.arithmetic, findings, len(plan.variations), late)
+
+
+def _review_mail(ports: Ports, draft: Draft, sum_: Arithmetic, until: datetime) -> Notice:
+    """What its approver gets, so that no issue goes by itself without a link that stops it.
+
+    Raises: BadInput, NotFound (its templates, or the approver)
+    """
+    material, firm = draft.material, ports.catalog.firm
+    key = material.constellation.approver
+    approver = ports.catalog.staff(key)
+    if approver is None:
+        raise NotFound(f"There is nobody “{key}” to review it.")
+    issue = replace(draft.issue, review_until=until)
+    matter = Matter(
+        issue, draft.terms.newsletter, material.constellation, firm, snippets=draft.snippets
+    )
+    matter = for_review(matter, sum_, firm.base_url, ports.tokens.make)
+    templates = read_templates(ports.workspace.template)
+    return write_notice("review", approver, matter, templates, ports.clock.now())
 
 
 def _named(findings: Sequence[Finding]) -> str:

@@ -61,13 +61,13 @@ def _held(found: Status) -> Iterator[Next]:
 
 
 def _failed(found: Status) -> Iterator[Next]:
-    if found.deliver_failed:
+    if found.deliver_failed and found.due_now:
         yield Next(f"The last delivery failed: {found.deliver_failed.rstrip('.')}.",
                    "asterism deliver")  # fmt: skip
 
 
 def _due(found: Status) -> Iterator[Next]:
-    if found.due_now:
+    if found.due_now and not found.deliver_failed:
         issues = "An issue is" if found.due_now == 1 else f"{found.due_now} issues are"
         yield Next(f"{issues} due to go out.", "asterism deliver")
 

@@ -179,7 +179,8 @@ def test_the_words_that_move():
     [
         ([], "headlines", "there is nothing new to tell"),
         ([snippet(1, is_public=False)], "headlines", "there is nothing new to tell"),
-        ([bare(1)], "headlines", ""),
+        ([bare(1)], "headlines", "1 of the 2 stories that it needs, headlines counted"),
+        ([bare(1), bare(2)], "headlines", ""),
         ([bare(1)], "skip", "0 of the 2 commented stories that it needs"),
         ([snippet(1), bare(2)], "skip", "1 of the 2 commented stories that it needs"),
         ([snippet(1), bare(2)], "headlines", ""),

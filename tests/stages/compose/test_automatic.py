@@ -16,15 +16,16 @@ from pipeline.rules.letters.automatic import AUTOMATIC
 from pipeline.rules.letters.ledger import STOPPED
 from pipeline.stages.compose import (
     approve,
-    compose_automatic,
     edit,
     open_issues,
     preview,
     show,
     stop,
 )
+from pipeline.stages.compose import compose_automatic as compose_alone
 from pipeline.stages.curate import keep, remove
 from pipeline.stages.deliver import deliver
+from pipeline.stages.notify import send_notices
 from pipeline.stores import schema
 from tests.builders import DUE, NOW
 from tests.compose_automatic import (
@@ -36,6 +37,14 @@ from tests.compose_automatic import (
     weekly_goes_out,
 )
 from tests.compose_scene import log_of
+
+
+def compose_automatic(ports):
+    """As the scheduler does: what our people are told leaves at once."""
+    done = compose_alone(ports)
+    send_notices(ports)
+    return done
+
 
 ADA = "ada@northline.example"
 FAY = "fay@northline.example"
@@ -274,12 +283,13 @@ def test_with_too_few_commented_stories(store, tmp_path, fallback):
     scene.person("Fay", "northline")
     open_month(scene)
     scene.story("Quay four opens an hour earlier", at=DUE)
+    scene.story("Quay five opens an hour earlier", at=DUE)
     done = compose_automatic(scene.ports)
     issue = scene.issue(MONTH)
     if fallback == "headlines":
         assert done.going
         assert issue.theme == "The month in headlines"
-        assert [s.section for s in scene.snippets(MONTH)] == ["noted"]
+        assert [s.section for s in scene.snippets(MONTH)] == ["noted", "noted"]
         scene.at(MONTH_DUE)
         assert deliver(scene.ports).total("accepted") == 3
     else:
@@ -289,6 +299,16 @@ def test_with_too_few_commented_stories(store, tmp_path, fallback):
         open_issues(scene.ports)
         missed = scene.issue(MONTH)
         assert (missed.state, missed.reason) == ("missed", issue.reason)
+
+
+def test_a_single_headline_is_no_issue_where_the_floor_is_two(store, tmp_path):
+    scene = month_scene(store, tmp_path, fallback="headlines", recap_of="")
+    scene.person("Fay", "northline")
+    open_month(scene)
+    scene.story("Quay four opens an hour earlier", at=DUE)
+    (held,) = compose_automatic(scene.ports).held_back
+    assert held.reason == "1 of the 2 stories that it needs, headlines counted"
+    assert scene.issue(MONTH).state == "draft"
 
 
 def test_with_nothing_new_it_says_so_and_tries_again(store, tmp_path):
@@ -301,6 +321,7 @@ def test_with_nothing_new_it_says_so_and_tries_again(store, tmp_path):
     assert compose_automatic(scene.ports).held_back == (held,)
     assert scene.issue(MONTH).revision == revision
     scene.story("Quay four opens an hour earlier", at=REVIEW_AT - timedelta(hours=5))
+    scene.story("Quay five opens an hour earlier", at=REVIEW_AT - timedelta(hours=5))
     scene.at(REVIEW_AT + timedelta(hours=1))
     assert compose_automatic(scene.ports).going
     issue = scene.issue(MONTH)
