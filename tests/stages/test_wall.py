@@ -413,7 +413,7 @@ def test_no_mix_of_stories_leaks(store, drawn, told, section):
             )
             for n, key in enumerate(KEYS * 2)
         ),
-        settled={}, services={}, reused={},
+        settled={}, services={}, reused={}, goes_at=ISSUE.due_at,
     )  # fmt: skip
     plan = make_plan(replace(ports_of(store, OURS), tokens=TOKENS), draft)
     assert plan.arithmetic.reconciles

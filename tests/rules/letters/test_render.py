@@ -350,7 +350,8 @@ def test_templates_are_read_with_what_they_include() -> None:
         asked.append(name)
         return TEMPLATES[name]
 
-    assert read_templates(read) == TEMPLATES
+    letters = {name: text for name, text in TEMPLATES.items() if not name.startswith("notice.")}
+    assert read_templates(read) == letters
     assert len(asked) == len(set(asked))
 
 
