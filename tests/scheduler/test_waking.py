@@ -175,7 +175,7 @@ def test_after_the_clock_was_set_back_it_still_wakes(ports: Ports) -> None:
     wakes = BackgroundScheduler(timezone=UTC)
     woken = threading.Event()
     ended = threading.Event()
-    wakes.add_job(woken.set, "date", run_date=datetime.now(UTC) + timedelta(days=3), id="tick")
+    wakes.add_job(woken.set, "interval", days=3, id="tick")  # again and again, as in the service
     watch = threading.Thread(target=rounds._keep_awake, args=(wakes, ended))
     wakes.start()
     watch.start()
