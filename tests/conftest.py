@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,11 +68,17 @@ def postgres_url() -> Iterator[str]:
         server.dispose()
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database at the newest schema; a copy of it is made far sooner than it."""
+    file = tmp_path_factory.mktemp("migrated") / "asterism.db"
+    migrate(f"sqlite:///{file}")
+    return file
+
+
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path / 'asterism.db'}"
-    migrate(url)
-    return url
+def sqlite_url(tmp_path: Path, migrated_sqlite: Path) -> str:
+    return f"sqlite:///{shutil.copyfile(migrated_sqlite, tmp_path / 'asterism.db')}"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -80,12 +87,21 @@ def database_url(request: pytest.FixtureRequest) -> str:
     if request.param == "sqlite":
         return str(request.getfixturevalue("sqlite_url"))
     url = str(request.getfixturevalue("postgres_url"))
+    empty(url)
+    return url
+
+
+def empty(url: str) -> None:
+    """Every row out, and every id back to 1; TRUNCATE takes ten times as long for few rows."""
+    rows = "; ".join(f'DELETE FROM "{table.name}"' for table in reversed(metadata.sorted_tables))
+    ids = (
+        "SELECT setval(quote_ident(sequencename)::regclass, 1, false) FROM pg_sequences"
+        " WHERE schemaname = current_schema AND last_value IS NOT NULL"
+    )
     engine = sa.create_engine(url)
     with engine.begin() as connection:
-        names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
-        connection.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+        connection.exec_driver_sql(f"{rows}; {ids}")
     engine.dispose()
-    return url
 
 
 @pytest.fixture
