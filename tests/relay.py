@@ -449,9 +449,11 @@ class _Call:
             self._socket.sendall(answer.after)
             raise _Closed
         if isinstance(answer, Drip):
+            began = time.monotonic()  # a wait that lasts longer does not delay the whole of it
             for number in range(len(answer.data)):
                 self._socket.sendall(answer.data[number : number + 1])
-                if self._relay.wait(answer.every_s):
+                due = began + (number + 1) * answer.every_s
+                if self._relay.wait(max(0.0, due - time.monotonic())):
                     raise _Closed
             return answer.data
         self._socket.sendall(answer)
