@@ -169,8 +169,10 @@ def show_findings(findings: tuple[Finding, ...]) -> None:
 
 def show_arithmetic(sum_: Arithmetic) -> None:
     """contacts − left out, by reason = letters."""
+    from pipeline.rules.letters.audience import why_out
+
     lines = [(sum_.contacts, "contacts")]
-    lines += [(-number, words(reason)) for reason, number in sum_.left_out]
+    lines += [(-number, why_out(reason)) for reason, number in sum_.left_out]
     by_kind = ", ".join(
         f"{number} of the {kind} edition" for kind, number in sum_.by_kind if number
     )
@@ -186,6 +188,7 @@ def show_arithmetic(sum_: Arithmetic) -> None:
 @pass_session
 def audience(session: Session, issue: str, only_out: bool, json_out: bool) -> None:
     """Everyone by name: who gets a copy, who does not, and why."""
+    from pipeline.rules.letters.audience import why_out
     from pipeline.stages.compose import show as call
 
     with session.ports() as ports:
@@ -208,7 +211,7 @@ def audience(session: Session, issue: str, only_out: bool, json_out: bool) -> No
         return
     table(
         [(row["name"], row["account"],
-          good(f"{row['gets']} edition") if row["gets"] else words(str(row["reason"])),
+          good(f"{row['gets']} edition") if row["gets"] else why_out(str(row["reason"])),
           quiet(str(row["detail"]))) for row in rows]
     )  # fmt: skip
     show_arithmetic(view.arithmetic)
@@ -297,7 +300,11 @@ def preview(
 
 def _no_letter(letter: Preview) -> None:
     verdict = letter.verdict
-    why = f"{words(verdict.reason)}. {verdict.detail}".strip() if verdict else "not in the audience"
+    from pipeline.rules.letters.audience import why_out
+
+    why = (
+        f"{why_out(verdict.reason)}. {verdict.detail}".strip() if verdict else "not in the audience"
+    )
     say(f"{letter.name} gets no copy of {letter.issue_ref}: {why}")
 
 

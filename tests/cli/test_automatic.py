@@ -58,7 +58,7 @@ def test_status_and_explain_say_what_happens_next(under_review: Door) -> None:
     explained = " ".join(under_review("explain", "issue", MONTH).out.split())
     assert "It composed itself and goes by itself, unless somebody stops it" in explained
     assert "automatic composed it" in explained
-    assert "had recap" in explained
+    assert "had its stories already" in explained
 
 
 def test_its_approver_has_a_mail_with_both_links(under_review: Door) -> None:

@@ -485,7 +485,7 @@ def test_the_file_shows_the_issue_and_the_ranked_pool(room: Newsroom) -> None:
         ("main", "Kept"), ("noted", "Noted"), ("pool", "High"), ("pool", "Low"),
     ]  # fmt: skip
     assert file.blocks[0].own_name == "Northline"
-    assert file.heading == "Between Quays, number 1"
+    assert file.heading == "Between Quays (no. 1)"
     assert "Goes out Thursday 11 March 2027, 07:30." in file.notes[0]
     high = "\n".join(file.blocks[2].notes)
     for said in (
@@ -800,7 +800,7 @@ def test_two_blocks_that_became_one_story_may_not_both_hold_words(room: Newsroom
 
 
 BY_HAND = """\
-# Between Quays, number 1
+# Between Quays (no. 1)
 [issue: ferry-weekly/1]
 ### Subject
 Two ferries and a fair

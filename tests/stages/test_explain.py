@@ -229,7 +229,7 @@ def test_an_issue_tells_its_steps_its_lint_and_its_sum(scene: Scene) -> None:
     scene.story("Quay 2 opens", score=2)
     scene.open()
     before = whats(explain_issue(scene.ports, REF).steps)
-    assert before[0] == "Between Quays, number 1: draft"
+    assert before[0] == "Between Quays (no. 1): draft"
     assert "Its beat is 11 March 2027: planned" in before
     assert "Missing: theme" in before
     assert "Its audience is not frozen: approval does that" in before
@@ -244,7 +244,7 @@ def test_an_issue_tells_its_steps_its_lint_and_its_sum(scene: Scene) -> None:
 
     said = whats(steps)
     for what in (
-        "Between Quays, number 1: sent",
+        "Between Quays (no. 1): sent",
         "liv opened the issue",
         "liv approved it",
         "liv stopped it",

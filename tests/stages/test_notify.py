@@ -123,7 +123,9 @@ def test_the_review_mail_has_what_its_approver_needs(month):
     (one,) = notices(month, MONTH)
     assert (one.kind, one.name) == ("review", "Liv Haugen")
     flat = one.text.replace("\n", " ")
-    assert one.subject == "The Month at the Quays 1 goes out by itself on 16 March 2027, 08:00"
+    assert (
+        one.subject == "The Month at the Quays (no. 1) goes out by itself on 16 March 2027, 08:00"
+    )
     assert "Tuesday 16 March 2027, 08:00 (Europe/Oslo), unless somebody stops it" in flat
     assert "It goes to 1 of 5 contacts; 4 are left out (4 who have had its stories)." in flat
     for title in ("Quay one", "Quay two", "Quay three"):

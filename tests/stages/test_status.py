@@ -111,7 +111,7 @@ def test_an_issue_is_followed_from_its_opening_to_its_end(scene: Scene) -> None:
         scene.story(f"Quay {number} opens an hour earlier")
     scene.open()
     found = status(scene.ports)
-    assert "Between Quays 1: 0 of 3 stories have our take" in sentences(found)
+    assert "Between Quays (no. 1): 0 of 3 stories have our take" in sentences(found)
     assert commands(found) == ["asterism curate export ferry-weekly/1"]
 
     scene.finish()
@@ -150,7 +150,7 @@ def test_an_issue_without_stories_says_so(scene: Scene) -> None:
     scene.people()
     scene.open()
     found = status(scene.ports)
-    assert "Between Quays 1 has no stories yet" in sentences(found)
+    assert "Between Quays (no. 1) has no stories yet" in sentences(found)
 
 
 def test_after_the_cut_off_nobody_is_told_to_write_until_then(scene: Scene) -> None:
@@ -330,7 +330,7 @@ def test_the_next_issue_can_be_opened_while_one_waits_for_its_day(scene: Scene) 
     open_issues(replace(scene.ports, catalog=catalog))
     found = status(replace(scene.ports, catalog=catalog))
     assert [p.issue.number for p in found.newsletters[0].issues] == [1, 2]
-    assert "Between Quays 2 has no stories yet" in sentences(found)
+    assert "Between Quays (no. 2) has no stories yet" in sentences(found)
 
 
 def test_an_empty_issue_and_an_empty_pool_ask_for_news(scene: Scene) -> None:
@@ -349,7 +349,7 @@ def test_what_lint_would_hold_back_is_no_approval_yet(scene: Scene) -> None:
     with scene.store.write() as tables:
         tables.letters.edit_issue(issue.id, issue.revision, {"theme": ""})
     found = status(scene.ports)
-    assert "Between Quays 1 is written, but one thing is to be mended" in sentences(found)
+    assert "Between Quays (no. 1) is written, but one thing is to be mended" in sentences(found)
     assert commands(found) == ["asterism issue show ferry-weekly/1"]
 
 
@@ -432,7 +432,7 @@ def test_what_a_stop_held_back_on_its_way_is_told(scene: Scene) -> None:
         deliver(replace(scene.ports, progress=die), chunk=2)
     stop(scene.acting("liv"), REF, "a wrong figure")
     found = status(scene.ports)
-    told = "Between Quays 1 went out in part, and 4 copies are held back (a wrong figure)"
+    told = "Between Quays (no. 1) went out in part, and 4 copies are held back (a wrong figure)"
     assert told in sentences(found)
     assert commands(found) == ["asterism --as liv issue approve ferry-weekly/1"]
 

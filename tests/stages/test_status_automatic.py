@@ -43,7 +43,7 @@ def scene(store: SqlStore, tmp_path: Path) -> Scene:
 def step(scene: Scene) -> tuple[str, str]:
     """What status says of the month, and its command."""
     steps = [(one.what, one.command) for one in status(scene.ports).next]
-    return next(pair for pair in steps if pair[0].startswith("The Month at the Quays 1"))
+    return next(pair for pair in steps if pair[0].startswith("The Month at the Quays (no. 1)"))
 
 
 def explained(scene: Scene) -> str:

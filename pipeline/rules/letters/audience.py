@@ -197,6 +197,15 @@ _AFTER_A_NUMBER: dict[AudienceReason, str] = {
 }
 
 
+#: A reason on its own, where its name says too little.
+_ON_ITS_OWN: dict[str, str] = {"had_recap": "had its stories already"}
+
+
+def why_out(reason: str) -> str:
+    """Why somebody gets no copy, as it stands after a colon: "had its stories already"."""
+    return _ON_ITS_OWN.get(reason, reason.replace("_", " "))
+
+
 def left_out_in_words(arithmetic_: Arithmetic) -> str:
     """ "21 who have had its stories, 2 paused"; empty when nobody is left out."""
     return ", ".join(

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pipeline.model.catalog import Account, Cadence, Newsletter
 from pipeline.model.letters import Issue, IssueState, Snippet
 from pipeline.model.news import Story
-from pipeline.rules.letters.language import primary, words
+from pipeline.rules.letters.language import LANGUAGES, issue_name, primary, words
 from pipeline.rules.letters.lint import MAX_QUOTED, lint_story, quoted_of
 from pipeline.rules.letters.prefill import prefilled
 from pipeline.rules.letters.wall import is_confidence, travels
@@ -248,7 +248,13 @@ def _link(snippet: Snippet) -> str:
 
 def opened_subject(newsletter: Newsletter, number: int) -> str:
     """What an issue is called before anybody wrote."""
-    return f"{newsletter.title} {number}"
+    return issue_name(newsletter.language, newsletter.title, number)
+
+
+def _opened_subjects(newsletter: Newsletter, number: int) -> set[str]:
+    """All that it may have been called at its opening: its file may speak another language now."""
+    named = {issue_name(language, newsletter.title, number) for language in LANGUAGES}
+    return named | {f"{newsletter.title} {number}"}  # as older versions wrote it
 
 
 def _head(issue: Issue, newsletter: Newsletter, *, commented: bool) -> Mapping[str, str]:
@@ -259,8 +265,8 @@ def _head(issue: Issue, newsletter: Newsletter, *, commented: bool) -> Mapping[s
     """
     wanted = _words_of(issue, newsletter, commented=commented)
     other = _words_of(issue, newsletter, commented=not commented)
-    opened = opened_subject(newsletter, issue.number)
-    ours = {name: {"", opened, text, other[name]} for name, text in wanted.items()}
+    opened = _opened_subjects(newsletter, issue.number)
+    ours = {name: {"", *opened, text, other[name]} for name, text in wanted.items()}
     return {
         name: text for name, text in wanted.items() if getattr(issue, name) in ours[name] - {text}
     }

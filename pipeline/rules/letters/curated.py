@@ -2,7 +2,7 @@
 
 The skeleton are lines that begin with one, two or three `#`, and handle lines in brackets:
 
-    # Between Quays, number 10
+    # Between Quays (no. 10)
     [issue: ferry-weekly/10 · 4c2e91aa · exported 2027-03-08T09:00:00Z]
     [known: m4xk2q7d 3f9a1c22]
     ### Subject

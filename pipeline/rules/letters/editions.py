@@ -26,7 +26,7 @@ from pipeline.model.catalog import (
 from pipeline.model.letters import EditionKind, Issue, Letter, LetterStory, SalesStory, Snippet
 from pipeline.model.people import Basis, Candidate, Contact
 from pipeline.rules.letters import forward
-from pipeline.rules.letters.language import because, greeting, primary, words
+from pipeline.rules.letters.language import because, greeting, issue_name, primary, words
 from pipeline.rules.letters.markdown import to_blocks
 from pipeline.rules.letters.merge import clean_value
 from pipeline.rules.letters.wall import (
@@ -50,17 +50,17 @@ _SIGNED = {
 }
 _SALES = {
     "en": (
-        "{title} {number}: {people} have not had these stories",
-        "{title} {number}: one person has not had these stories",
-        "{title} {number} for your accounts",
+        "{name}: {people} have not had these stories",
+        "{name}: one person has not had these stories",
+        "{name} for your accounts",
         "A ready mail for each of them is inside. Internal: please do not pass this on.",
         "Everybody you look after has had these stories. Internal: please do not pass this on.",
         "In confidence: {account}",
     ),
     "de": (
-        "{title} {number}: {people} kennen diese Meldungen noch nicht",
-        "{title} {number}: eine Person kennt diese Meldungen noch nicht",
-        "{title} {number} für Ihre Firmen",
+        "{name}: {people} kennen diese Meldungen noch nicht",
+        "{name}: eine Person kennt diese Meldungen noch nicht",
+        "{name} für Ihre Firmen",
         "Für jede liegt eine fertige Mail bei. Intern: bitte nicht weitergeben.",
         "Alle, die Sie betreuen, kennen diese Meldungen. Intern: bitte nicht weitergeben.",
         "Vertraulich: {account}",
@@ -274,8 +274,7 @@ def sales_letter(material: Material, desk: forward.Desk) -> Letter:
     return replace(
         _letter(material, "sales", [sales_story.story for sales_story in told_of]),
         subject=form.format(
-            title=material.newsletter.title,
-            number=material.issue.number,
+            name=issue_name(material.language, material.newsletter.title, material.issue.number),
             people=ours.people(len(people)),
         ),
         preheader=preheader if people else nobody,

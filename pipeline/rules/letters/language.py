@@ -27,6 +27,7 @@ class Words:
     """One language. To add one, write one of these and put it into LANGUAGES."""
 
     number: str  #: "No.", before an issue's number
+    no: str  #: the same within a sentence
     our_take: str
     also_noted: str
     new_with_us: str
@@ -114,6 +115,7 @@ def _german_summary(stories: int, of: int, people: int) -> str:
 
 ENGLISH = Words(
     number="No.",
+    no="no.",
     our_take="Our take",
     also_noted="Also noted",
     new_with_us="New with us",
@@ -186,6 +188,7 @@ ENGLISH = Words(
 
 GERMAN = Words(
     number="Nr.",
+    no="Nr.",
     our_take="Unsere Sicht",
     also_noted="Außerdem notiert",
     new_with_us="Neu bei uns",
@@ -287,6 +290,11 @@ def greeting(language: str, first_name: str) -> str:
     ours = words(language)
     name = first_name.strip()
     return ours.greeting_name.format(name=name) if name else ours.greeting
+
+
+def issue_name(language: str, title: str, number: int) -> str:
+    """An issue within a sentence or a subject: "Under Load, the month (no. 1)"."""
+    return f"{title} ({words(language).no} {number})"
 
 
 def short_date(language: str, day: date) -> str:

@@ -23,6 +23,7 @@ from pipeline.rules.letters.audience import left_out_in_words
 from pipeline.rules.letters.brand import palette
 from pipeline.rules.letters.curator_notes import moment_in_words
 from pipeline.rules.letters.envelope import borne
+from pipeline.rules.letters.language import issue_name
 from pipeline.rules.letters.mime import build_message, message_id
 from pipeline.rules.letters.render import inlined
 from pipeline.rules.letters.tokens import PREVIEW, STOP
@@ -49,7 +50,7 @@ class Matter:
 
     @property
     def name(self) -> str:
-        return f"{self.newsletter.title} {self.issue.number}"
+        return issue_name(LANGUAGE, self.newsletter.title, self.issue.number)
 
     def when(self, at: datetime) -> str:
         return moment_in_words(at, self.newsletter.rhythm.zone)

@@ -178,6 +178,7 @@ def _shared(letter: Letter) -> dict[str, Any]:
         "lang": letter.language or "en",
         "dir": speech.direction(letter.language),
         "brand": palette(letter.brand_color),
+        "issue_name": speech.issue_name(letter.language, letter.title, letter.number),
         "issue_line": f"{number}, {speech.short_date(letter.language, letter.on)}",
         "greeting": speech.greeting(letter.language, letter.owner_first_name),
         "sales_summary": _sales_summary(letter),

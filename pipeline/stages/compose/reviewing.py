@@ -10,6 +10,7 @@ from pipeline.errors import Conflict, NotFound
 from pipeline.model.letters import Issue
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.curator_notes import moment_in_words
+from pipeline.rules.letters.language import issue_name
 from pipeline.rules.letters.tokens import PREVIEW, STOP
 from pipeline.stages.compose.approving import STOPPABLE, stop
 
@@ -25,7 +26,7 @@ class Review:
     """An issue as the page behind the stop link shows it."""
 
     firm_name: str
-    name: str  #: "Under Load, the month 3"
+    name: str  #: "Under Load, the month (no. 3)"
     standing: Standing
     when: str  #: when it goes, in the newsletter's zone
     letters: int  #: how many get it
@@ -98,7 +99,7 @@ def _seen(ports: Ports, tables: Tables, issue: Issue) -> Review:
     frozen = bool(tables.letters.variants(issue.id, "public"))
     return Review(
         firm_name=ports.catalog.firm.name,
-        name=f"{title} {issue.number}",
+        name=issue_name("en", title, issue.number),
         standing=_standing(issue),
         when=f"{moment_in_words(issue.goes_at, zone)} ({zone})",
         letters=sum(verdict.into for verdict in tables.letters.audience(issue.id)),

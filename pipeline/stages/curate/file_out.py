@@ -19,6 +19,7 @@ from pipeline.rules.letters.curated import (
 )
 from pipeline.rules.letters.curated_writing import write
 from pipeline.rules.letters.curator_notes import moment_in_words, notes_on
+from pipeline.rules.letters.language import issue_name
 from pipeline.rules.letters.prefill import prefilled
 from pipeline.stages.curate.record import POOL_WINDOW, head_of, words_of
 
@@ -65,7 +66,7 @@ def export(ports: Ports, issue_ref: str) -> str:
     return write(
         CuratedFile(
             issue_ref=shelf.issue.ref,
-            heading=f"{title}, number {shelf.issue.number}",
+            heading=issue_name("en", title, shelf.issue.number),
             head=head,
             blocks=tuple(blocks),
             base=digest(head),

@@ -13,6 +13,7 @@ from pipeline.model.people import Contact
 from pipeline.model.sales import MACHINE_TOUCHES
 from pipeline.ports import Ports, Tables
 from pipeline.rules.deeds import changes_in_words, in_words
+from pipeline.rules.letters.audience import why_out
 from pipeline.rules.letters.curator_notes import day_in_words
 from pipeline.stages.explain.parts import Part, Parts, joined, latest, whole
 
@@ -129,13 +130,13 @@ def _verdict(row: Mapping[str, Any]) -> Step:
     if row["is_in"]:
         what = f"In the audience of {row['issue_ref']}, {row['kind']} edition"
     else:
-        what = f"Left out of {row['issue_ref']}: {row['reason'].replace('_', ' ')}"
+        what = f"Left out of {row['issue_ref']}: {why_out(row['reason'])}"
     return Step(row["approved_at"], what, row["detail"])
 
 
 def _before(verdicts: Sequence[Mapping[str, Any]]) -> Step:
     """The sum of the issues before those that are shown, each with its one reason."""
-    reasons = Counter(row["reason"].replace("_", " ") for row in verdicts if not row["is_in"])
+    reasons = Counter(why_out(row["reason"]) for row in verdicts if not row["is_in"])
     got = sum(1 for row in verdicts if row["is_in"])
     lines = [f"{got} in the audience"] if got else []
     lines += [f"{number} left out: {reason}" for reason, number in reasons.most_common()]

@@ -9,10 +9,11 @@ from pipeline.model.letters import Issue, Purpose, Snippet
 from pipeline.model.log import Operation, Step
 from pipeline.ports import Ports, Tables
 from pipeline.rules.deeds import changes_in_words, in_words
-from pipeline.rules.letters.audience import arithmetic
+from pipeline.rules.letters.audience import arithmetic, why_out
 from pipeline.rules.letters.automatic import WAITING, review_at
 from pipeline.rules.letters.content_lock import OPEN_STATES
 from pipeline.rules.letters.curator_notes import day_in_words, moment_in_words
+from pipeline.rules.letters.language import issue_name
 from pipeline.rules.letters.lint import lint_issue
 from pipeline.rules.news.address import link_hash
 from pipeline.stages.explain.parts import Part, Parts, brief, first, joined, whole
@@ -48,7 +49,8 @@ def _frame(ports: Ports, tables: Tables, issue: Issue) -> Iterator[Step]:
     newsletter = ports.catalog.newsletter(issue.newsletter_key)
     zone = ports.catalog.zone_of(issue.newsletter_key)
     title = newsletter.title if newsletter else issue.newsletter_key
-    yield Step(None, f"{title}, number {issue.number}: {_words(issue.state)}", issue.reason)
+    name = issue_name("en", title, issue.number)
+    yield Step(None, f"{name}: {_words(issue.state)}", issue.reason)
     beat = tables.reasons.beat_of(issue.id)
     if beat:
         moved = ""
@@ -158,7 +160,7 @@ def _audience(tables: Tables, issue: Issue) -> Iterator[Step]:
     counts = tables.deliveries.counts(issue.id)
     sum_ = arithmetic(verdicts, sum(n for (purpose, _), n in counts.items() if purpose == "sales"))
     lines = [f"{number} {kind} edition" for kind, number in sum_.by_kind]
-    lines += [f"{number} left out: {_words(reason)}" for reason, number in sum_.left_out]
+    lines += [f"{number} left out: {why_out(reason)}" for reason, number in sum_.left_out]
     left = sum(number for _, number in sum_.left_out)
     yield Step(
         issue.approved_at,

@@ -10,6 +10,7 @@ from pipeline.model.letters import Issue
 from pipeline.rules.example import still_example
 from pipeline.rules.letters.automatic import review_at
 from pipeline.rules.letters.curator_notes import moment_in_words
+from pipeline.rules.letters.language import issue_name
 from pipeline.stages.status.standing import (
     MissedBeat,
     NewsletterStatus,
@@ -177,7 +178,7 @@ def _issue(
     catalog: Catalog, found: Status, newsletter: NewsletterStatus, progress: Unfinished
 ) -> Iterator[Next]:
     issue = progress.issue
-    name = f"{newsletter.title} {issue.number}"
+    name = issue_name("en", newsletter.title, issue.number)
     due = moment_in_words(issue.due_at, newsletter.zone)
     if issue.state in ("approved", "scheduled"):
         if issue.goes_at > found.at:

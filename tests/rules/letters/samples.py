@@ -137,7 +137,7 @@ def ready_mail(address: str, name: str, story: LetterStory) -> str:
 SALES = replace(
     PROSPECT,
     kind="sales",
-    subject="Between Quays 9: three people have not had these stories",
+    subject="Between Quays (no. 9): three people have not had these stories",
     preheader="A ready mail for each of three people is inside.",
     sales=(
         SalesStory(

@@ -59,7 +59,7 @@ NEW_NOTES = st.builds(
 )  # fmt: skip
 FILES = st.builds(
     lambda ref, head, blocks, base, exported, known, notes: CuratedFile(
-        ref, "Between Quays, number 10", head, in_order_of_places(blocks), base, exported, known,
+        ref, "Between Quays (no. 10)", head, in_order_of_places(blocks), base, exported, known,
         notes,
     ),
     st.just("ferry-weekly/10"),

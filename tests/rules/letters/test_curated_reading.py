@@ -14,7 +14,7 @@ from pipeline.rules.letters.curated_reading import parse
 # ── as a curator writes ──────────────────────────────────────────────────────────────────
 
 BY_HAND = """\
-# Between Quays, number 10
+# Between Quays (no. 10)
 [issue: ferry-weekly/10]
 
 ### subject
@@ -72,7 +72,7 @@ def test_a_label_with_nothing_under_it_empties_and_an_absent_one_does_not() -> N
 
 # ── what is refused, with its line ───────────────────────────────────────────────────────
 
-HEAD = "# Between Quays, number 10\n[issue: ferry-weekly/10]\n"  # lines 1 and 2
+HEAD = "# Between Quays (no. 10)\n[issue: ferry-weekly/10]\n"  # lines 1 and 2
 STORY = "# In this issue\n## Ferries\n[story: m4xk2q7d]\n"  # lines 3 to 5
 
 

@@ -205,7 +205,7 @@ def test_an_owner_reads_takes_notes_and_whom_to_tell():
     assert made.sales[2].story.signal == "In confidence: Northline"
     assert made.sales[2].story.fact == KEPT[2].fact
     assert made.sales_sums.contacts == 2
-    assert made.subject == "Between Quays 9: one person has not had these stories"
+    assert made.subject == "Between Quays (no. 9): one person has not had these stories"
 
 
 def test_a_confidence_shows_only_to_those_who_may_know():
@@ -225,7 +225,7 @@ def test_a_confidence_shows_only_to_those_who_may_know():
 
 def test_a_quiet_week_says_so():
     made = sales_letter(material((snippet(1), snippet(2))), desk(TOM, candidate(1)))
-    assert made.subject == "Between Quays 9 for your accounts"
+    assert made.subject == "Between Quays (no. 9) for your accounts"
     assert all(s.groups == () for s in made.sales)
 
 

@@ -40,10 +40,10 @@ def test_every_kind_says_the_same_in_html_and_text(kind):
     notice = made(kind)
     assert (notice.kind, notice.staff_key, notice.address) == (kind, "liv", LIV.address)
     assert notice.about == about(MATTER.issue)
-    assert "Between Quays 9" in notice.subject
+    assert "Between Quays (no. 9)" in notice.subject
     for part in (notice.html, notice.text):
         assert "Internal, for Liv" in part
-        assert "Between Quays 9" in part
+        assert "Between Quays (no. 9)" in part
         assert FIRM.postal_address.split(",")[0].replace("&", "&amp;") in part.replace(
             "& ", "&amp; "
         )
@@ -77,7 +77,7 @@ def test_what_many_stories_lack_is_said_once():
 
 def test_our_own_sentence_is_not_turned_by_a_name_from_right_to_left():
     html = made("held_back", newsletter=replace(WEEKLY, title="שלום")).html
-    assert re.search(r'<p [^>]*><span dir="ltr">שלום 9 is composed', html)
+    assert re.search(r'<p [^>]*><span dir="ltr">שלום \(no. 9\) is composed', html)
 
 
 def test_only_the_review_has_links():

@@ -119,7 +119,7 @@ def test_everything_that_a_reader_is_owed_is_there() -> None:
     html = html_of(PROSPECT)
     assert f'href="{VALUES["leave_url"]}"' in html
     assert f'href="{VALUES["web_url"]}"' in html
-    assert 'href="mailto:liv@quaytide.example?subject=Between%20Quays%209"' in html
+    assert 'href="mailto:liv@quaytide.example?subject=Between%20Quays%20%28no.%209%29"' in html
     assert 'href="tel:+4755000001"' in html
 
 
@@ -214,7 +214,9 @@ def test_the_page_of_the_issue_belongs_to_nobody() -> None:
     assert 'href="../static/public.css"' in html
     assert '<a class="skip" href="#s1">' in html
     assert "dear reader" in html
-    assert "mailto:liv@quaytide.example?subject=Between%20Quays%209" in fill_html(page.html, VALUES)
+    assert "mailto:liv@quaytide.example?subject=Between%20Quays%20%28no.%209%29" in fill_html(
+        page.html, VALUES
+    )
     shown = self_contained(html, {"../static/public.css": "a{}", "../static/brand.css": "b{}"})
     assert "<style>\na{}</style>" in shown
     assert "../static/public.css" not in shown

@@ -33,7 +33,7 @@ def test_an_issue_is_opened_within_its_lead_time_and_pre_filled(scene):
     (issue,) = opened.opened
     assert (issue.ref, issue.beat_on, issue.due_at) == ("ferry-weekly/1", BEAT, DUE)
     assert issue.state == "draft"
-    assert issue.subject == "Between Quays 1"
+    assert issue.subject == "Between Quays (no. 1)"
     assert issue.cut_off_at == DUE - timedelta(hours=24)
     assert issue.deadline_at == DUE - timedelta(hours=4)
     first, second = scene.snippets()
