@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+from functools import cache
+from pathlib import Path
+
+#: Another one each time that the machine starts, and on no two machines the same.
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def this_process() -> str:
@@ -16,7 +21,9 @@ def this_process() -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """Whether this owner surely is no more; on another machine only its lease can tell."""
+    """Whether this owner surely is no more; elsewhere, or before the machine was started anew,
+    only its lease can tell.
+    """
     machine, _, rest = owner.partition("|")
     number = rest.partition("|")[0]
     if os.name != "posix" or machine != _machine() or not number.isdigit():
@@ -31,9 +38,21 @@ def is_dead(owner: str) -> bool:
 
 
 def _machine() -> str:
-    """This machine, and on Linux this view of its processes (a container has its own)."""
+    """This machine, and on Linux this start of it and this view of its processes.
+
+    A container has a view of its own. A name alone may be that of two machines that were made
+    from one image, and so may the view: every machine's first one has the same number.
+    """
     try:
         view = os.readlink("/proc/self/ns/pid")  # noqa: PTH115  no file, a name of the kernel's
     except OSError:
         view = ""
-    return f"{platform.node()[:40]} {view}".strip()
+    return f"{platform.node()[:40]} {_boot()} {view}".strip()
+
+
+@cache
+def _boot() -> str:
+    try:
+        return _BOOT_ID.read_text("ascii").strip()[:13]
+    except (OSError, ValueError):
+        return ""

@@ -10,6 +10,9 @@ import pytest
 
 from pipeline.owners import is_dead, this_process
 
+#: No process has this number: Linux gives none above 4,194,304.
+NOBODY = 4_194_305
+
 
 def test_a_process_that_lives_is_not_dead() -> None:
     assert not is_dead(this_process())
@@ -33,6 +36,16 @@ def test_what_is_no_process_of_ours_is_never_called_dead(rest: str) -> None:
 
 def test_a_holder_on_another_machine_is_never_called_dead() -> None:
     assert not is_dead("another-machine pid:[1]|4194304|beef")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux numbers its starts")
+def test_a_holder_on_a_machine_of_the_same_name_is_never_called_dead() -> None:
+    """Two made from one image: their names are the same, and so is their view of processes."""
+    name, start, view = this_process().partition("|")[0].rsplit(" ", 2)
+    assert view.startswith("pid:")
+    assert len(start) == 13
+    assert is_dead(f"{name} {start} {view}|{NOBODY}|beef")
+    assert not is_dead(f"{name} {'0' * 8}-{'1' * 4} {view}|{NOBODY}|beef")
 
 
 def test_a_name_fits_its_column() -> None:
