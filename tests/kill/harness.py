@@ -198,7 +198,7 @@ class Harness:
         self.chance.shuffle(victims)
         if self.chance.random() < 0.6:
             victims = victims[:1]
-        if self.chance.random() < 0.25:
+        if self.plan.kind == "honest" and self.chance.random() < 0.25:
             time.sleep(self.chance.random() / 10)
             return victims
         ends = time.monotonic() + PATIENCE_S
@@ -210,7 +210,9 @@ class Harness:
         return victims
 
     def _is_sending(self, slot: Slot) -> bool:
-        return not slot.has_ended() and bool(self._held_by(slot.pid))
+        """A liar is given the time to post: who dies before has not lied yet."""
+        has_begun = self.plan.kind == "honest" or self.receiver.taken() > slot.taken
+        return has_begun and not slot.has_ended() and bool(self._held_by(slot.pid))
 
     def _kill(self, victims: Sequence[Slot]) -> None:
         for slot in victims:

@@ -37,6 +37,8 @@ from tests.people_scene import ports_of
 LEASE_S = 300
 #: Exit status of a run that said that it cannot go on now.
 DOWN = 5
+#: So long a sender that posts and then marks has posted and has not marked.
+MUSES_S = 0.2
 
 
 class SlowFolder(FileTransport):
@@ -56,13 +58,21 @@ class SlowFolder(FileTransport):
 
 
 class PostThenMark:
-    """A transport that has no doubts: what was not marked was not sent."""
+    """A transport that has no doubts: what was not marked was not sent.
+
+    It takes its time before it marks, so that most kills come between the two.
+    """
 
     def __init__(self, honest: Transport) -> None:
         self._honest = honest
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._honest, name)
+
+    def send(self, envelopes: Iterable[Envelope], batch: Batch | None = None) -> Iterator[Receipt]:
+        for receipt in self._honest.send(envelopes, batch):
+            time.sleep(MUSES_S)
+            yield receipt
 
     def fates(
         self, delivery_public_ids: Sequence[str], batch: Batch | None = None
