@@ -59,10 +59,10 @@ def front(month: date, firm_name: str, reports: Sequence[MonthReport]) -> bytes:
     """The month's index: each constellation with its first number and its page."""
     rows = _joined(
         Markup(
-            '<tr><th scope="row"><a href="{key}.html">{name}</a></th>'
+            '<tr><th scope="row"><a href="{key}.html"><bdi>{name}</bdi></a></th>'
             '<td data-of="touched">{touched} of {all}</td>'
             '<td data-of="beats kept">{kept} of {planned}</td>'
-            '<td class="n" data-of="letters">{sent}</td></tr>'
+            '<td class="n" data-of="{letters}">{sent}</td></tr>'
         ).format(
             key=one.coverage.constellation_key,
             name=one.coverage.constellation_name,
@@ -70,7 +70,8 @@ def front(month: date, firm_name: str, reports: Sequence[MonthReport]) -> bytes:
             all=len(one.coverage.accounts),
             kept=one.coverage.beats_kept,
             planned=one.coverage.beats_planned,
-            sent=one.letters.sent,
+            sent=f"{one.letters.sent:,}",
+            letters="letter" if one.letters.sent == 1 else "letters",
         )
         for one in reports
     )
@@ -110,22 +111,26 @@ def document(title: str, body: Markup) -> bytes:
 
 def _lede(report: MonthReport) -> Markup:
     said = report.coverage
-    over = "" if report.is_over else " so far; the month still runs"
-    return Markup(
-        "<b>{touched} of {all}</b> touched{over}. <b>{kept} of {beats}</b> kept, "
-        "<b>{letters}</b> sent."
-    ).format(
-        touched=len(said.touched),
-        all=count(len(said.accounts), "account"),
-        over=over,
-        kept=said.beats_kept,
-        beats=count(said.beats_planned, "beat"),
-        letters=count(report.letters.sent, "letter"),
+    over = "" if report.is_over else "; the month still runs"
+    if said.accounts:
+        accounts = Markup("<b>{} of {}</b> touched{}").format(
+            len(said.touched), count(len(said.accounts), "account"), " so far" * bool(over)
+        )
+    else:
+        accounts = Markup("<b>No accounts</b> yet")
+    beats = (
+        Markup("<b>{} of {}</b> kept").format(said.beats_kept, count(said.beats_planned, "beat"))
+        if said.beats_planned
+        else Markup("<b>No beat</b> was planned")
     )
+    sent = count(report.letters.sent, "letter") if report.letters.sent else "no letter"
+    return Markup("{}{}. {}, <b>{}</b> sent.").format(accounts, over, beats, sent)
 
 
 def _coverage(report: MonthReport) -> Markup:
     said = report.coverage
+    if not said.accounts:
+        return Markup("")  # a sky without a star would be a black bar
     by_hand = sum(bool(one.by_hand) for one in said.accounts)
     by_machine = sum(bool(one.by_machine) and not one.by_hand for one in said.accounts)
     none = len(said.untouched)
@@ -154,11 +159,14 @@ def _coverage(report: MonthReport) -> Markup:
 def _untouched(report: MonthReport) -> Markup:
     untouched = report.coverage.untouched
     if not report.coverage.accounts:
-        return _section("Not touched", Markup("<p>There are no accounts yet.</p>"))
+        return _section(
+            "Not touched",
+            Markup("<p>There are no accounts yet. They stand in the constellation’s file.</p>"),
+        )
     if not untouched:
         return _section("Not touched", Markup("<p>Nobody: every account heard from us.</p>"))
     names = _joined(
-        Markup("<li>{} <span>{}</span></li>").format(one.name, _owner(report, one))
+        Markup("<li><bdi>{}</bdi> <span>{}</span></li>").format(one.name, _owner(report, one))
         for one in untouched
     )
     return _section(
@@ -167,6 +175,8 @@ def _untouched(report: MonthReport) -> Markup:
 
 
 def _buyers(said: Coverage) -> Markup:
+    if not said.accounts:
+        return Markup("")
     exact = said.buyers_per_month
     words = Markup(
         "<p>About <b>{about}</b> of {accounts} may be expected to buy in any month. "
@@ -229,7 +239,9 @@ def _stories(report: MonthReport) -> Markup:
     if not report.stories:
         return _section("Stories told", Markup("<p>Nobody was told of a story.</p>"))
     rows = _joined(
-        Markup('<li>{title} <span class="small">{source}told to {number}</span></li>').format(
+        Markup(
+            '<li><bdi>{title}</bdi> <span class="small">{source}told to {number}</span></li>'
+        ).format(
             title=_linked(one.title or "Untitled", one.url),
             source=f"{one.source_name}, " if one.source_name else "",
             number=count(one.contacts, "person", "people"),
@@ -240,9 +252,11 @@ def _stories(report: MonthReport) -> Markup:
 
 
 def _accounts(report: MonthReport) -> Markup:
+    if not report.coverage.accounts:
+        return Markup("")
     rows = _joined(
         Markup(
-            '<tr><th scope="row">{name}</th><td>{relationship}</td><td>{owner}</td>'
+            '<tr><th scope="row"><bdi>{name}</bdi></th><td>{relationship}</td><td>{owner}</td>'
             '<td class="n{z1}" data-of="by machine">{machine}</td>'
             '<td class="n{z2}" data-of="by hand">{hand}</td></tr>'
         ).format(

@@ -135,11 +135,17 @@ def test_an_empty_month_is_a_page_too() -> None:
     coverage = Coverage("trams", "Trams", MARCH, (), Fraction(0), 0, 0)
     report = MonthReport(coverage, (), LetterCounts(0, 0, 0, 0), (), "Q", {}, is_over=False)
     said = words(report)
-    for part in ("0 of 0 accounts touched so far; the month still runs", "no accounts yet",
-                 "No beat fell into this month", "Nobody was told of a story"):  # fmt: skip
+    for part in ("No accounts yet; the month still runs", "No beat was planned, no letter sent",
+                 "no accounts yet", "No beat fell into this month",
+                 "Nobody was told of a story"):  # fmt: skip
         assert part in said
+    # a sky without stars, buyers among nobody and a table without rows would say nothing
+    assert not read(report).find_all(["svg", "table"])
+    assert "may be expected to buy" not in said
     all_touched = replace(coverage, accounts=ACCOUNTS[:2])
-    assert "every account heard from us" in words(replace(report, coverage=all_touched))
+    said = words(replace(report, coverage=all_touched))
+    assert "2 of 2 accounts touched so far; the month still runs" in said
+    assert "every account heard from us" in said
 
 
 def test_the_index_leads_to_each_page() -> None:
@@ -147,6 +153,15 @@ def test_the_index_leads_to_each_page() -> None:
     soup = BeautifulSoup(front(MARCH, "Quay & Tide", [REPORT, trams]), "html.parser")
     assert [a["href"] for a in soup.find_all("a")] == ["ferries.html", "trams.html"]
     assert "2 constellations, each with a page of its own" in soup.get_text()
+    assert "1,204" in soup.get_text()
+
+
+def test_names_from_right_to_left_keep_to_themselves() -> None:
+    account = AccountCoverage("quay", "רציף 7", "prospect", "tom", 0, 0)
+    story = replace(REPORT.stories[0], title="הנמל נפתח")
+    coverage = replace(REPORT.coverage, accounts=(account,))
+    soup = read(replace(REPORT, coverage=coverage, stories=(story,)))
+    assert [one.get_text() for one in soup.find_all("bdi")] == ["רציף 7", "הנמל נפתח", "רציף 7"]
 
 
 # ── the table ────────────────────────────────────────────────────────────────────────────
