@@ -30,6 +30,8 @@ LONGEST_WORDS = 2_000  #: characters of one's own
 _YOUR_LINE = {"en": "[A line of your own]", "de": "[Eine eigene Zeile]"}
 _BODY = "font-family:Georgia,'Times New Roman',serif;font-size:16px;line-height:1.5"
 _BLOCK = "margin:0 0 14px"
+#: What somebody else said must be told apart from what happened, also after pasting.
+_QUOTED = f"{_BLOCK};padding:0 0 0 14px;border-left:2px solid #999"
 _LINK = re.compile(r'<a(?: href="([^"]*)")?>(.*?)</a>', re.DOTALL)
 _HALVES = re.compile(r"[\ud800-\udfff]")  #: a terminal in another coding hands them over
 _PASSED_ON = re.compile(r"^(?:fwd?|wg)\s{0,9}:\s{0,9}", re.IGNORECASE)
@@ -189,7 +191,8 @@ class _Mail:
     def _rich(self, markdown: str) -> str:
         clean = fill_html(str(to_html(markdown, language=self.speaks)), self.values)
         linked = _LINK.sub(_without_tracking, clean)
-        return re.sub(r"<(p|ul|ol|blockquote)>", rf'<\1 style="{_BLOCK}">', linked)
+        quoted = linked.replace("<blockquote>", f'<blockquote style="{_QUOTED}">')
+        return re.sub(r"<(p|ul|ol)>", rf'<\1 style="{_BLOCK}">', quoted)
 
 
 def _paragraph(inner: str) -> str:

@@ -37,6 +37,16 @@ def made(kept=None, person=None, speaks="en", sender=TOM, **rest):
     return ready_mail(story, person or contact(1), sender, speaks=speaks, on=ON, **rest)
 
 
+def test_what_another_said_is_told_apart_from_what_happened():
+    kept = snippet(1, fact="Quay 1 opens at five.\n\n> We would rather be early.\n\nSo they say.")
+    quote = made(kept).html.partition("<blockquote")[2].partition("</blockquote>")[0]
+    assert "border-left:" in quote.partition(">")[0]
+    assert "We would rather be early." in quote
+    assert "at five" not in quote
+    assert "So they say" not in quote
+    assert "> We would rather be early." in made(kept).text
+
+
 def test_the_text_reads_like_a_mail():
     kept = snippet(
         1,
