@@ -93,10 +93,10 @@ def test_looking_changes_nothing_whoever_looks(scene: Scene, site: Site) -> None
 def test_the_page_names_the_letter_and_nobody(scene: Scene, site: Site) -> None:
     page = site.get(leave_path(scene))
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    heading = '<h1 class="title">Leaving <span class="whole">Between Quays</span></h1>'
-    assert heading in page.body
+    named = '<span class="whole" dir="auto">Between Quays</span>'
+    assert f'<h1 class="title">Leaving {named}</h1>' in page.body
     assert "<title>Leaving Between Quays</title>" in page.body
-    assert 'Between Quays, <span class="whole">every Thursday</span>' in page.body
+    assert '<bdi>Between Quays</bdi>, <span class="whole">every Thursday</span>' in page.body
     assert "Every letter from Quay &amp; Tide" in page.body
     assert escape(FIRM.postal_address) in re.sub("<[^>]+>", "", page.body)
     for secret in (address(0), "Reader", "northline", TOKENS.make("leave", scene.row(0).public_id),
@@ -131,7 +131,7 @@ def test_a_german_letters_pages_speak_german(scene: Scene) -> None:
         assert '<html lang="de" dir="ltr">' in page.body
     look = pages["Was möchten Sie abbestellen?"].body
     assert "<title>„Between Quays“ abbestellen</title>" in look
-    assert 'Between Quays, <span class="whole">jeden Donnerstag</span>' in look
+    assert '<bdi>Between Quays</bdi>, <span class="whole">jeden Donnerstag</span>' in look
     assert "Alle Briefe von Quay &amp; Tide" in look
     for page in pages.values():
         for words in english_words():
@@ -176,7 +176,7 @@ def test_a_sentence_in_another_language_says_so(scene: Scene) -> None:
     with serving(its, StandingClock(LATER)) as site:
         page = site.get(leave_path(scene)).body
     assert '<html lang="en" dir="ltr">' in page
-    assert '<p class="line" lang="fr">Nous comptons les quais.</p>' in page
+    assert '<p class="line" dir="auto" lang="fr">Nous comptons les quais.</p>' in page
 
 
 def wrong_tokens(scene: Scene) -> dict[str, str]:

@@ -1,0 +1,45 @@
+"""The pages themselves: names of any script in a sentence of ours."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from starlette.requests import Request
+
+from pipeline.stages.compose.reviewing import Review
+from pipeline.web.pages import page
+
+RIGHT_TO_LEFT = "שבוע על המזח 7"
+
+
+def body(name: str, **values: object) -> str:
+    scope = {"type": "http", "method": "GET", "path": "/stop/x", "headers": [], "query_string": b""}
+    return bytes(page(Request(scope), name, **values).body).decode()
+
+
+@pytest.mark.parametrize(
+    ("standing", "said"),
+    [
+        ("going", "Stop {}?"),
+        ("leaving", "Stop {}?"),
+        ("stopped", "{} is stopped"),
+        ("rest", "{} is stopped half-way"),
+        ("out", "{} is out"),
+        ("over", "{} does not go out"),
+    ],
+)
+def test_an_issues_name_stands_apart_in_the_heading_and_runs_its_own_way(standing, said):
+    seen = Review("Quay & Tide", RIGHT_TO_LEFT, standing, "on Tuesday", 38, "")
+    html = body("stop", seen=seen)
+    assert f"<title>{said.format(RIGHT_TO_LEFT)}</title>" in html
+    named = f'<cite dir="auto">{RIGHT_TO_LEFT}</cite>'
+    assert f'<h1 class="title">{said.format(named)}</h1>' in html
+
+
+def test_without_a_foot_the_stars_are_the_last_thing_on_the_page():
+    """The style keeps them off the page's edge there."""
+    html = body("trouble", code=404, firm_name="Quay & Tide")
+    footer = re.search(r"<footer>\s*(.*?)\s*</footer>", html, re.DOTALL)
+    assert footer
+    assert re.fullmatch(r'<p class="mark" aria-hidden="true">.*?</p>', footer[1])
