@@ -11,7 +11,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -28,6 +28,7 @@ from pipeline.rules.schedule import LONGEST_LEASE
 from pipeline.settings import Settings
 from pipeline.stages.deliver.holding import OVER
 from pipeline.stores import schema
+from pipeline.stores.carrying import Carried, InForce, carry, in_force
 from pipeline.stores.migrate import rebuild
 from pipeline.stores.migrations import HEAD
 from pipeline.stores.rows import TableShape, fill, rows_of, shapes
@@ -71,6 +72,8 @@ class Restored:
     files: tuple[str, ...]  #: those that were not there before
     kept: Path | None  #: a backup of what was there
     stopped: int  #: letters that ended for somebody after the backup, here, and stay ended
+    kept_back: int  #: pauses, holds and refusals since then, that stay in force
+    stays_stopped: tuple[str, ...]  #: issues that somebody stopped since then, and stay stopped
     held: tuple[str, ...]  #: issues that were due and now wait for a person
 
 
@@ -196,8 +199,9 @@ def restore(
 
     Into an empty folder go the files, too; files that are there stay as they are. Rows that
     are there are only replaced when `replace` says so, and are backed up first; who has left,
-    complained or was erased according to them still gets nothing. From now on nothing that
-    was due before this moment goes out until a person says so.
+    complained, was erased or is kept back according to them still gets nothing, and what was
+    stopped stays so. From now on nothing that was due before this moment goes out until a
+    person says so.
 
     Raises: NotFound, BadInput (no backup, or a damaged one), Conflict (rows are there, a
             program is running, another secret, a newer program's backup), Down
@@ -210,28 +214,31 @@ def restore(
         settings = _settings(archive, workspace, environ)
         now = _now(settings)
         kept = _kept(workspace, environ, settings, now, replace=replace)
-        endings: list[dict[str, Any]] = []
-        stopped: list[dict[str, Any]] = []
+        old: list[InForce] = []
+        carried: list[Carried] = []
 
         def allow(connection: sa.Connection) -> None:
             _allow(connection, now, replace=replace)
-            endings.extend(_in_force(connection))
+            old.append(in_force(connection, now.date()))
 
         def fill_in(connection: sa.Connection) -> None:
             _tables_in(archive, manifest, connection, now)
-            stopped.extend(_end_again(connection, endings))
+            carried.extend(carry(connection, settings.secret, one, now) for one in old)
 
         rebuild(
             settings.database_url, manifest["revision"], fill_in, allow=allow,
             wait_s=settings.wait_s,
         )  # fmt: skip
+    stayed = carried[0] if carried else Carried()
     return Restored(
         taken_at=datetime.fromisoformat(manifest["taken_at"]),
         restored_at=now,
         rows=sum(table["rows"] for table in manifest["tables"]),
         files=files,
         kept=kept,
-        stopped=len(stopped),
+        stopped=stayed.endings,
+        kept_back=stayed.kept_back,
+        stays_stopped=stayed.stops,
         held=_waiting(settings, now),
     )
 
@@ -432,30 +439,6 @@ def _tables_in(
 
 def _now(settings: Settings) -> datetime:
     return settings.now or datetime.now(UTC)
-
-
-def _in_force(connection: sa.Connection) -> list[dict[str, Any]]:
-    """What ends somebody's letters by the rows that are about to be replaced."""
-    ends = schema.suppressions
-    rows = connection.execute(
-        sa.select(ends.c.address_hash, ends.c.scope, ends.c.reason, ends.c.detail, ends.c.at)
-        .where(ends.c.lifted_at.is_(None))
-        .order_by(ends.c.id)
-    )
-    return [dict(row) for row in rows.mappings()]
-
-
-def _end_again(
-    connection: sa.Connection, endings: Sequence[dict[str, Any]]
-) -> Sequence[dict[str, Any]]:
-    """Who left after the backup was taken has left all the same; those that it did not know."""
-    known = {(one["address_hash"], one["scope"], one["reason"]) for one in _in_force(connection)}
-    new = [
-        one for one in endings if (one["address_hash"], one["scope"], one["reason"]) not in known
-    ]
-    if new:
-        connection.execute(sa.insert(schema.suppressions), new)
-    return new
 
 
 def _waiting(settings: Settings, now: datetime) -> tuple[str, ...]:

@@ -143,6 +143,10 @@ def restore(session: Session, file: Path, replace: bool, json_out: bool) -> None
         say(f"  what was here is in {done.kept}")
     if done.stopped:
         say(f"  {count(done.stopped, 'leave')} or other end of letters since then stays in force")
+    if done.kept_back:
+        say(f"  {count(done.kept_back, 'pause')} or other wait since then stays in force")
+    for ref in done.stays_stopped:
+        say(f"  {ref} was stopped since then, and stays stopped")
     say("What came later is not in it: what was written, what went out, who left elsewhere.")
     say("Who was erased since then is back in the rows, and gets nothing: erase them again.")
     if done.held:

@@ -344,6 +344,29 @@ def test_restore_over_what_is_there_brings_back_nobody_who_left(sent: Door) -> N
     assert sent.ask("restore", str(file), "--replace")["stopped"] == 2
 
 
+def test_restore_over_what_is_there_keeps_people_waiting_and_issues_stopped(
+    approved: Door,
+) -> None:
+    """Somebody went on leave, somebody is spoken to first, and a lawyer said no: all since then."""
+    file = backed_up(approved)
+    away, spoken_to = "ingrid.saether@tarnholm.example", "paul.weidt@vantry.example"
+    approved("people", "pause", away, "--until", "2027-03-01")
+    approved("people", "hold", spoken_to, "--reason", "Tom calls first")
+    approved("--as", "henrik", "issue", "stop", ISSUE, "--reason", "a lawyer said no")
+    said = approved("restore", str(file), "--replace").out
+    assert "2 pauses or other wait since then stays in force" in said
+    assert f"{ISSUE} was stopped since then, and stays stopped" in said
+    assert approved.ask("people", "show", away)["standing"]["paused_until"] == "2027-03-01"
+    assert approved.ask("people", "show", spoken_to)["standing"]["hold"] == "Tom calls first"
+    assert "a lawyer said no" in approved("explain", "issue", ISSUE).out
+    approved.now = THURSDAY
+    approved("tick")
+    assert not list(approved.path("output").rglob("*.eml"))
+    assert approved.ask("issue", "show", ISSUE)["issue"]["state"] == "stopped"
+    approved("--as", "henrik", "issue", "approve", ISSUE)
+    assert approved.ask("issue", "show", ISSUE)["issue"]["state"] == "scheduled"
+
+
 def test_restore_keeps_to_the_secret_that_is_set(sent: Door, tmp_path: Path) -> None:
     file = backed_up(sent)
     other = Door(tmp_path / "new", {**sent.environment, "ASTERISM_SECRET": "s" * 40}, FRIDAY)
