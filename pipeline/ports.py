@@ -283,8 +283,12 @@ class NewsTable(Protocol):
         """State of every source that is not retired."""
         ...
 
-    def record_fetch(self, state: SourceState, at: datetime, outcome: Mapping[str, Any]) -> None:
-        """Write what a round learnt of one source, and a line of its history."""
+    def record_fetch(self, state: SourceState, at: datetime, outcome: Mapping[str, Any],
+                     asked: SourceState | None = ...) -> bool:  # fmt: skip
+        """Write what a round learnt of one source, and a line of its history.
+
+        False, and nothing is written, when the files say otherwise by now than when it was asked.
+        """
         ...
 
     def known_items(self, source_id: int) -> Sequence[KnownItem]:
@@ -1281,5 +1285,7 @@ class Ports:
     papers: Papers | None = None
     limits: Limits = field(default_factory=Limits)
     bcc_address: str = ""  #: that of the mailbox, for the forward kit
+    #: What sources may lie in beside the public net, in one line; another one when that changes.
+    allowances: str = ""
     #: Asked by long work between two steps: True when it is to stop at the next good place.
     stopping: Callable[[], bool] = never

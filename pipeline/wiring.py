@@ -161,6 +161,7 @@ def open_ports(workspace: Path, *, actor: str = "", progress: Progress = silent)
             outbox=_outbox(settings),
             papers=FilePapers(settings.output / "reports"),
             bcc_address=settings.bcc_address,
+            allowances=_allowances(settings),
         )
     finally:
         parser.close()
@@ -174,6 +175,11 @@ def open_without_store(settings: Settings) -> tuple[Firm, Transport, Clock]:
     """
     clock = _clock(settings)
     return FileWorkspace(settings.workspace).catalog().firm, _transport(settings, clock), clock
+
+
+def _allowances(settings: Settings) -> str:
+    """The same whatever the order in which they were written down."""
+    return " ".join([*sorted(settings.allow_networks), *map(str, sorted(settings.allow_ports))])
 
 
 def _clock(settings: Settings) -> Clock:

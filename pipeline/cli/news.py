@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from pipeline.stages.gather import Gathered
     from pipeline.stages.sift import Sifted
 
+#: Of sources that failed so many are named.
+_NAMED = 3
+
 
 @click.command()
 @click.argument("source", nargs=-1)
@@ -63,12 +66,24 @@ def _show_round(gathered: Gathered, sifted: Sifted) -> None:
         soonest = min((one.next_check_at for one in waiting if one.next_check_at), default=None)
         until = f"; the next is asked {when(soonest)}" if soonest else ""
         say(quiet(f"  {count(len(waiting), 'source')} not due yet{until}"))
+        _show_ill([one for one in waiting if one.reason and one.next_check_at])
     say(_sum_of(gathered, sifted))
     for constellation, stories in sifted.by_constellation:
         say(
             f"  {count(stories, 'story', 'stories')} to choose from in {constellation}: "
             f"asterism stories {constellation}"
         )
+
+
+def _show_ill(waiting: list[SourceOutcome]) -> None:
+    """Who has just mended one looks here, and would find it passed over."""
+    from pipeline.rules.news.polling import ASKED_TO_WAIT
+
+    for one in waiting[:_NAMED]:
+        say(quiet(f"  {one.name} failed when it was last asked: {one.detail}"))
+    keys = " ".join(one.key for one in waiting[:_NAMED] if one.reason != ASKED_TO_WAIT)
+    if keys:
+        say(quiet(f"  Once that is mended, ask at once: asterism gather --force {keys}"))
 
 
 def _sum_of(gathered: Gathered, sifted: Sifted) -> str:

@@ -173,6 +173,7 @@ class SourceState:
     id: int
     key: str
     url: str  #: where to ask now; differs from the file after permanent redirects
+    read_as: str = ""  #: digest of how the file says it is read
     etag: str = ""
     last_modified: str = ""
     body_hash: str = ""

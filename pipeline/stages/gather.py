@@ -22,7 +22,14 @@ from pipeline.model.news import (
 )
 from pipeline.ports import Ports
 from pipeline.rules.news.items import Decision, decide_items
-from pipeline.rules.news.polling import after, fingerprint, is_due, jitter_of, was_read_so
+from pipeline.rules.news.polling import (
+    ALLOWANCES,
+    after,
+    fingerprint,
+    is_due,
+    jitter_of,
+    was_read_so,
+)
 
 _BATCH = 16  #: answers that are written together
 _HISTORY = timedelta(days=90)  #: that a source's history is kept
@@ -65,7 +72,8 @@ def gather(ports: Ports, *, only: Sequence[str] = (), force: bool = False) -> Ga
     Whenever it is stopped, what was written is whole, and the next run goes on from there:
     an address is asked again at worst, no entry is doubled or lost.
 
-    When it is to stop it writes what has come, and leaves the others due.
+    When it is to stop it writes what has come, and leaves the others due. What the files say
+    otherwise by the time of writing is left out; adopting them made it due again.
 
     Shape:  only holds source keys, all sources when empty; force asks those not yet due,
             but none that asked to be left alone (Retry-After) or is gone (410)
@@ -74,12 +82,13 @@ def gather(ports: Ports, *, only: Sequence[str] = (), force: bool = False) -> Ga
     wanted = _wanted(ports.catalog, only)
     with ports.store.read() as tables:
         states = {state.key: state for state in tables.news.sources()}
+        allowed_anew = tables.jobs.mark(ALLOWANCES) != ports.allowances
     now = ports.clock.now()
     outcomes: dict[str, SourceOutcome] = {}
     due: list[_Asked] = []
     for source in wanted:
         state = states.get(source.key)
-        if state is not None and is_due(state, now, force=force):
+        if state and is_due(state, now, force=force, allowed_anew=allowed_anew):
             due.append(_Asked(source, state))
         else:
             outcomes[source.key] = _not_asked(source, state)
@@ -91,6 +100,8 @@ def gather(ports: Ports, *, only: Sequence[str] = (), force: bool = False) -> Ga
             outcomes[asked.source.key] = _not_asked(asked.source, asked.state)
     with ports.store.write() as tables:
         tables.news.trim_history(now - _HISTORY)
+        if allowed_anew and not only and not ports.stopping():
+            tables.jobs.set_mark(ALLOWANCES, ports.allowances)
     told = tuple(outcomes[source.key] for source in wanted)
     return Gathered(
         outcomes=told,
@@ -211,12 +222,16 @@ def _write(ports: Ports, batch: Sequence[_Round]) -> list[SourceOutcome]:
         else done
         for done in batch
     ]
-    outcomes = [_outcome(done) for done in decided]
+    outcomes = []
     with ports.store.write() as tables:
-        for done, outcome in zip(decided, outcomes, strict=True):
+        for done in decided:
+            outcome = _outcome(done)
+            line = _line(done, outcome)
+            if not tables.news.record_fetch(done.after, done.at, line, done.before):
+                continue
             if done.decision.items:
                 tables.news.add_items(done.before.id, done.decision.items, done.at)
-            tables.news.record_fetch(done.after, done.at, _line(done, outcome))
+            outcomes.append(outcome)
     return outcomes
 
 

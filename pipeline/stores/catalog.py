@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.model.catalog import Catalog, Source
+from pipeline.rules.news.polling import ASKED_TO_WAIT
 from pipeline.stores.insert import insert_once
 from pipeline.stores.schema import (
     account_relationships,
@@ -52,8 +53,10 @@ _UNASKED: Mapping[str, Any] = {
     "checked_at": None, "next_check_at": None, "failures": 0, "last_outcome": None,
     "last_reason": "", "last_detail": "", "moved_to": "", "moved_seen": 0, "gone_at": None,
 }  # fmt: skip
-#: One that is read otherwise must be read again, even if it has not changed.
+#: One that is read otherwise must be read again, even if it has not changed; and at once, unless
+#: its server asked us to wait: whoever mended it wants to see the answer.
 _UNREAD: Mapping[str, Any] = {"etag": "", "last_modified": "", "body_hash": ""}
+_DUE: Mapping[str, Any] = {"next_check_at": None, "failures": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,7 @@ class SqlCatalog:
     def _change(self, held: _Table, row: Mapping[str, Any], want: _Wanted, now: datetime) -> None:
         changes = {name: value for name, value in want.values.items() if row[name] != value}
         if held.table is sources:
-            changes = _after_reset(changes, want)
+            changes = _after_reset(changes, want, row)
         if changes:
             held.counts["changed"] += 1
         if "relationship" in changes:
@@ -283,9 +286,12 @@ def _source(source: Source) -> _Wanted:
     )
 
 
-def _after_reset(changes: dict[str, Any], want: _Wanted) -> dict[str, Any]:
+def _after_reset(changes: dict[str, Any], want: _Wanted, row: Mapping[str, Any]) -> dict[str, Any]:
     """A permanent redirect keeps its address until the file names another one."""
     if "configured_url" in changes:
         return {**changes, "url": want.values["url"], **_UNASKED}
     changes = {name: value for name, value in changes.items() if name != "url"}
-    return {**changes, **_UNREAD} if "read_as" in changes else changes
+    if "read_as" not in changes:
+        return changes
+    due = {} if row["last_reason"] == ASKED_TO_WAIT else _DUE
+    return {**changes, **_UNREAD, **due}

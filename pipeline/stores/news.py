@@ -35,22 +35,38 @@ class SqlNews:
             SourceState(
                 id=row["id"],
                 key=row["key"],
+                read_as=row["read_as"],
                 quiet=_read_quiet(row["quiet"]),
                 **{name: row[name] for name in _PLAIN_STATE},
             )
             for row in rows
         ]
 
-    def record_fetch(self, state: SourceState, at: datetime, outcome: Mapping[str, Any]) -> None:
-        """Write what a round learnt of one source, and a line of its history."""
-        self._connection.execute(
+    def record_fetch(
+        self,
+        state: SourceState,
+        at: datetime,
+        outcome: Mapping[str, Any],
+        asked: SourceState | None = None,
+    ) -> bool:
+        """Write what a round learnt of one source, and a line of its history.
+
+        False, and nothing is written, when the files say otherwise by now than when it was
+        asked: else an address that was just mended would be overwritten with the old one.
+        """
+        same = [sources.c.id == state.id]
+        if asked is not None:
+            same += [sources.c.url == asked.url, sources.c.read_as == asked.read_as]
+        written = self._connection.execute(
             sa.update(sources)
-            .where(sources.c.id == state.id)
+            .where(*same)
             .values(
                 quiet=_write_quiet(state.quiet),
                 **{name: getattr(state, name) for name in _PLAIN_STATE},
             )
         )
+        if not written.rowcount:
+            return False
         self._connection.execute(
             sa.insert(fetches),
             {
@@ -59,6 +75,7 @@ class SqlNews:
                 **{name: outcome[name] for name in _OUTCOME if name in outcome},
             },
         )
+        return True
 
     def known_items(self, source_id: int) -> Sequence[KnownItem]:
         """What we hold of this source, in one query."""

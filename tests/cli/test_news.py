@@ -28,6 +28,23 @@ def test_gather_again_asks_nobody_before_it_is_due(gathered: Door) -> None:
     assert "0 new items" in said.out
 
 
+def test_gather_says_how_one_that_was_mended_is_asked_at_once(gathered: Door) -> None:
+    said = gathered("gather").out
+    assert "Bench Notes failed when it was last asked: " in said
+    assert "asterism gather --force bench-notes" in said
+
+
+def test_gather_asks_at_once_where_it_was_not_allowed_to(made: Door) -> None:
+    allowed = made.environment.pop("ASTERISM_ALLOW_NETWORKS")
+    said = made.ask("gather")["gathered"]["outcomes"]
+    assert {one["reason"] for one in said} == {"blocked"}
+    assert "may allow it" in made("gather").out
+    made.environment["ASTERISM_ALLOW_NETWORKS"] = allowed
+    said = made.ask("gather")["gathered"]["outcomes"]
+    assert [one["outcome"] for one in said].count("fetched") == 6
+    assert {one["outcome"] for one in made.ask("gather")["gathered"]["outcomes"]} == {"not_due"}
+
+
 def test_gather_again_by_force_finds_nothing_new(gathered: Door) -> None:
     said = gathered.ask("gather", "--force")["gathered"]
     assert {one["outcome"] for one in said["outcomes"]} <= {"unchanged", "failed", "not_due"}

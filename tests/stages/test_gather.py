@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from pipeline.errors import NotFound
 from pipeline.fetchers.http import HttpFetcher, Limits
 from pipeline.model.catalog import Catalog, Selectors, Source
-from pipeline.model.news import SourceOutcome, SourceState
+from pipeline.model.news import Answer, Request, SourceOutcome, SourceState
 from pipeline.parsers.local import LocalParser
 from pipeline.ports import Ports
 from pipeline.stages.gather import Gathered, gather
@@ -415,6 +415,72 @@ def test_what_could_not_be_taken_is_told(scene: Scene, world: World) -> None:
     body = rss("a").replace("</channel>", "<item><title></title></item></channel>")
     scene.follow(source("wire", world.says("/feed", body)))
     assert scene.one().detail == "1 entry had neither title, link nor text."
+
+
+# ── mended ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_mended_selectors_are_tried_at_once(scene: Scene, world: World) -> None:
+    url = world.says("/page", "<article><a href='/a'>A ferry for the strait</a></article>")
+    wrong = source("wire", url, kind="page", selectors=Selectors("li", "a", "a"))
+    scene.follow(wrong)
+    assert scene.one().reason == "no_match"
+    assert scene.one().outcome == "not_due"
+    scene.follow(replace(wrong, selectors=Selectors("article", "a", "a")))
+    assert scene.one().new == 1
+    assert scene.one().outcome == "not_due"
+
+
+def test_who_was_blocked_is_asked_once_we_may(scene: Scene, world: World) -> None:
+    world.says("/wire", rss("a"))
+    world.says("/other", rss("b"))
+    scene.follow(source("wire", world.url("/wire")), source("other", world.url("/other")))
+    blocked = replace(scene.ports(), fetcher=HttpFetcher(AGENT), allowances="80 443")
+    for _ in range(3):  # more often than an hour's wait
+        assert {one.reason for one in gather(blocked).outcomes} == {"blocked"}
+        assert world.calls == []
+    ports = replace(scene.ports(), allowances="127.0.0.1/32 80 443")
+    assert gather(ports, only=["wire"]).new == 1
+    told = {one.key: one.outcome for one in gather(ports).outcomes}
+    assert told == {"wire": "not_due", "other": "fetched"}
+    assert world.paths() == ["/wire", "/other"]
+    assert {one.outcome for one in gather(ports).outcomes} == {"not_due"}
+
+
+@pytest.mark.parametrize("mended", ["address", "selectors", "name"])
+def test_what_is_mended_while_it_is_asked_is_asked_again(
+    scene: Scene, world: World, mended: str
+) -> None:
+    """What comes from the old address, or was read in the old way, is not written over it."""
+    page = source(
+        "wire", world.says("/old", "<li><a href='/a'>The old list</a></li>"),
+        kind="page", selectors=Selectors("li", "a", "a"),
+    )  # fmt: skip
+    world.says("/new", "<li><a href='/b'>The new list</a></li>")
+    changes = {
+        "address": {"url": world.url("/new")},
+        "selectors": {"selectors": Selectors("li", "a", "a", summary="p")},
+        "name": {"name": "The Wire"},
+    }
+    scene.follow(page)
+    ports = scene.ports()
+
+    class Meanwhile:
+        def fetch(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Answer]]:
+            for answer in asking().fetch(requests):
+                scene.follow(replace(page, **changes[mended]))
+                yield answer
+
+    (outcome,) = gather(replace(ports, fetcher=Meanwhile())).outcomes
+    if mended == "name":
+        assert outcome.outcome == "fetched"
+        assert scene.one().outcome == "not_due"
+        return
+    assert outcome.outcome == "not_due"
+    assert scene.items() == []
+    assert scene.state().next_check_at is None
+    assert scene.one().new == 1
+    assert world.paths()[-1] == ("/new" if mended == "address" else "/old")
 
 
 # ── stopped in the middle ────────────────────────────────────────────────────────────────

@@ -26,6 +26,7 @@ from pipeline.model.catalog import (
     Source,
     Staff,
 )
+from pipeline.rules.news.polling import ASKED_TO_WAIT
 from pipeline.stores.catalog import COUNTS
 from pipeline.stores.schema import (
     account_relationships,
@@ -318,7 +319,20 @@ def test_mended_selectors_make_an_unchanged_page_be_read_again(store: SqlStore) 
         coast = row(connection, sources, "coast-wire")
     assert (coast["etag"], coast["last_modified"], coast["body_hash"]) == ("", "", "")
     assert coast["url"] == "https://moved.example/feed"
-    assert coast["next_check_at"] == LATER, "it is still not asked more often"
+    assert (coast["next_check_at"], coast["failures"]) == (None, 0), "whoever mended it looks"
+
+
+def test_mended_selectors_do_not_pass_over_a_server_that_asked_to_wait(store: SqlStore) -> None:
+    page = replace(COAST, kind="page", selectors=Selectors("li", "h3", "a"))
+    adopt(store, with_sources(page, HARBOUR))
+    learn(store, "coast-wire")
+    with store.write() as tables:
+        tables.catalog._connection.execute(sa.update(sources).values(last_reason=ASKED_TO_WAIT))
+    mended = replace(page, selectors=Selectors("article", "h3", "a"))
+    assert adopt(store, with_sources(mended, HARBOUR), LATER) == NOTHING | {"changed": 1}
+    with rows(store) as connection:
+        coast = row(connection, sources, "coast-wire")
+    assert (coast["etag"], coast["next_check_at"], coast["failures"]) == ("", LATER, 3)
 
 
 # ── as a whole ───────────────────────────────────────────────────────────────────────────

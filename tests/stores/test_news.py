@@ -50,7 +50,10 @@ def add(store: SqlStore, *items: NewItem, source_id: int = 0, at: Any = NOW) -> 
 def test_a_new_source_knows_only_its_address(store: SqlStore) -> None:
     adopt(store)
     state = source(store)
-    assert state == SourceState(state.id, "coast-wire", "https://coastwire.example/feed")
+    assert state == SourceState(
+        state.id, "coast-wire", "https://coastwire.example/feed", state.read_as
+    )
+    assert state.read_as
 
 
 def test_retired_sources_are_not_listed(store: SqlStore) -> None:

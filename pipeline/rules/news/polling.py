@@ -22,6 +22,9 @@ PACE_BLIND = timedelta(hours=24)  #: when the server gives nothing to ask "has i
 LONGEST = timedelta(days=7)  #: that anything but Retry-After keeps us away
 MOVED_SIGHTINGS = 3  #: of the same permanent redirect, in a row, before the address is rewritten
 ASKED_TO_WAIT = "asked_to_wait"  #: last_reason while a Retry-After is in force
+BLOCKED = "blocked"  #: last_reason when our own guard let nobody ask
+#: Under this name the store remembers what the guard let through when all were last asked.
+ALLOWANCES = "source_allowances"
 _READING = "1"  #: changes when the same bytes are to be read anew
 _JITTER = 0.1  #: share of a wait that is drawn, so that a thousand sources do not fire at once
 _FAR = datetime(9998, 1, 1, tzinfo=UTC)
@@ -75,8 +78,12 @@ def was_read_so(source: Source, state: SourceState) -> bool:
     return state.body_hash.startswith(_way(source, state.url))
 
 
-def is_due(state: SourceState, now: datetime, *, force: bool = False) -> bool:
+def is_due(
+    state: SourceState, now: datetime, *, force: bool = False, allowed_anew: bool = False
+) -> bool:
     """Whether the source may be asked now; force passes over our own pace only.
+
+    Whom our guard held back is due once it lets other networks or ports through (allowed_anew).
 
     One that was asked in the future is due: the clock was set back, and our own pace would
     silence it until the clock has come there again.
@@ -86,7 +93,8 @@ def is_due(state: SourceState, now: datetime, *, force: bool = False) -> bool:
     if state.next_check_at is None or state.next_check_at <= now:
         return True
     was_set_back = state.checked_at is not None and state.checked_at > now
-    return (force or was_set_back) and state.last_reason != ASKED_TO_WAIT
+    is_let_through = allowed_anew and state.last_reason == BLOCKED
+    return (force or was_set_back or is_let_through) and state.last_reason != ASKED_TO_WAIT
 
 
 def after(
