@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from importlib.resources import files
+from itertools import takewhile
 
 from pipeline.model.catalog import OwnNews
 from pipeline.model.news import Item, Mention, Score, SignalHit, Story, StoryDraft
@@ -56,12 +57,13 @@ def sift(ports: Ports, *, batch: int = BATCH) -> Sifted:
 
     Texts are read and compared outside any transaction; each batch is written at once. A story
     is matched anew when a telling joins or was edited, and when the files or the rules change.
+    When it is to stop it leaves the batch that it is reading unwritten: the next run reads it.
     """
     round_ = _Round(ports, batch)
-    round_.group()
-    round_.read_anew()
-    round_.enter_own_news()
-    round_.refresh()
+    for step in (round_.group, round_.read_anew, round_.enter_own_news, round_.refresh):
+        if ports.stopping():
+            break
+        step()
     return round_.tally
 
 
@@ -94,7 +96,7 @@ class _Round:
 
     def group(self) -> None:
         """New items join stories or open them; edited ones lend them their new words."""
-        while True:
+        while not self._ports.stopping():
             with self._ports.store.read() as tables:
                 new = self._weighed(tables.stories.ungrouped(self._batch))
                 known = self._known(tables, new)
@@ -105,7 +107,9 @@ class _Round:
             if not drafts:
                 return
             tellings = self._tellings(drafts, [*new, *known], edited)
-            found = [self._read_news(told) for told in tellings]
+            found = self._until_stopped(map(self._read_news, tellings))
+            if len(found) < len(drafts):
+                return
             with self._ports.store.write() as tables:
                 ids = tables.stories.apply_groups(drafts, self._now)
                 self._write(tables, dict(zip(ids, found, strict=True)))
@@ -115,16 +119,20 @@ class _Round:
 
     def read_anew(self) -> None:
         """Match what was last matched with other files or rules, and notes that are new."""
-        while True:
+        while not self._ports.stopping():
             with self._ports.store.read() as tables:
                 stale = tables.stories.to_match(self._digest, self._now - HORIZON, self._batch)
                 pooled = self._pooled(tables) if stale else {}
             if not stale:
                 return
-            found = {story.id: self._read_story(story, pooled) for story in stale}
-            with self._ports.store.write() as tables:
-                self._write(tables, found)
-            self._add(matched=len(found), **_sums(found.values()))
+            read = self._until_stopped(self._read_story(story, pooled) for story in stale)
+            found = {story.id: one for story, one in zip(stale, read, strict=False)}
+            if found:
+                with self._ports.store.write() as tables:
+                    self._write(tables, found)
+                self._add(matched=len(found), **_sums(found.values()))
+            if len(found) < len(stale):
+                return
 
     def enter_own_news(self) -> None:
         """What firm.yaml says of ourselves stands in every pool from its day on."""
@@ -166,6 +174,10 @@ class _Round:
         self.tally = replace(self.tally, by_constellation=tuple(counts))
 
     # ── reading texts ────────────────────────────────────────────────────────────────────
+
+    def _until_stopped(self, reading: Iterable[_Found]) -> list[_Found]:
+        """As many as were read when we were asked to stop."""
+        return list(takewhile(lambda _: not self._ports.stopping(), reading))
 
     def _read_news(self, tellings: Sequence[Item]) -> _Found:
         """What the constellations of its sources make of a story; its richest telling first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -294,6 +295,54 @@ def test_batches_end_where_one_round_ends(store: SqlStore, batch: int) -> None:
     assert (tally.items, tally.opened) == (3, 2)
     assert [len(s.tellings) for s in stories(store) if s.kind == "news"] == [2, 1]
     assert sift(ports_of(store), batch=batch).matched == 0
+
+
+@pytest.mark.parametrize("batch", [1, 2, 2_000])
+def test_who_is_to_stop_goes_on_next_time(store: SqlStore, batch: int) -> None:
+    """However often it is cut off: what comes of it is what an undisturbed run makes."""
+    adopt(store)
+    told(store)
+    ports = ports_of(store)
+    asked = 0
+
+    def stops_at(limit: int) -> Callable[[], bool]:
+        nonlocal asked
+        asked = 0
+
+        def stopping() -> bool:
+            nonlocal asked
+            asked += 1
+            return asked > limit
+
+        return stopping
+
+    tallies = []
+    for limit in range(200):
+        tallies.append(sift(replace(ports, stopping=stops_at(limit)), batch=batch))
+        if asked <= limit:
+            break
+    else:
+        pytest.fail("it never comes to its end")
+    assert tallies[0] == Sifted(), "who is to stop begins nothing"
+    assert sum(tally.items for tally in tallies) == 3
+    assert sum(tally.opened for tally in tallies) == 2
+    assert sorted(len(story.tellings) for story in stories(store)) == [0, 1, 2]
+    assert len(pool(store)) == 2
+    settled = rows(store)
+    assert sift(ports) == Sifted(by_constellation=(("ferries", 2),))
+    assert rows(store) == settled
+
+
+def test_files_that_changed_are_read_anew_by_parts(store: SqlStore) -> None:
+    adopt(store, QUIET)
+    told(store)
+    sift(ports_of(store, QUIET))
+    other = replace(QUIET, digest=f"{QUIET.digest}+")
+    adopt(store, other)
+    answers = iter([False] * 5)
+    cut = sift(replace(ports_of(store, other), stopping=lambda: next(answers, True)))
+    assert cut.matched == 1, "what was read when the word came is written"
+    assert sift(ports_of(store, other)).matched == 1
 
 
 def test_dates_far_off_do_no_harm(store: SqlStore) -> None:
