@@ -53,8 +53,9 @@ def run(session: Session, host: str, port: int, public_only: bool, after_pause: 
     Ctrl+C or SIGTERM stops it at its next good place; a second one at once. It may run on
     several machines with one database: each thing is still done once. Files that change are
     taken over while it runs; a mistake in them leaves the last good ones in force and is
-    logged. While the clock stands more than 31 days ahead of the last job here no job runs, the
-    pages do; the log says so once. The log goes to standard error.
+    logged. News and letters go side by side: no letter waits for a slow source. While the clock
+    stands more than 31 days ahead of the last job here no job runs, the pages do; the log says
+    so once. The log goes to standard error.
     """
     from pipeline.journal import journal
     from pipeline.scheduler import pace
@@ -93,7 +94,7 @@ def _show_start(ports: Ports, address: str) -> None:
     say(f"Serving {address}; Ctrl+C stops.")
     say("Next:")
     table([_beat_row(newsletter) for newsletter in state.newsletters])
-    table([(one.job, _soon(one.at, state.at)) for one in coming(ports)])
+    table([(one.job, _soon(one, state.at)) for one in coming(ports)])
     sys.stdout.flush()  # whoever started it reads along, through a pipe too
 
 
@@ -108,8 +109,10 @@ def _beat_row(newsletter: NewsletterStatus) -> tuple[str, str, str]:
     return newsletter.title, f"{when(goes, newsletter.zone)} ({newsletter.zone})", what
 
 
-def _soon(at: datetime, now: datetime) -> str:
-    return "now" if at <= now else when(at)
+def _soon(one: Coming, now: datetime) -> str:
+    if one.at > now:
+        return when(one.at)
+    return "now, after the news" if one.after_news else "now"
 
 
 @click.command()

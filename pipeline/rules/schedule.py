@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -59,15 +59,27 @@ def leap(states: Mapping[str, JobState], now: datetime) -> timedelta | None:
 
     A clock that ran ahead by years would write off all the beats up to there as missed, and
     setting it right brings none of them back. None: it is to be believed, as where no job
-    ever ran and there is nothing to hold it against.
+    ever ran and there is nothing to hold it against. A job that the leap fell into bears no
+    witness for the time of its end.
 
     Shape:  states of all jobs, by name
     """
-    marks = [at for state in states.values() for at in (state.started_at, state.finished_at) if at]
+    marks = [at for state in states.values() for at in _seen_by(state)]
     if not marks:
         return None
     ahead = now - max(marks)
     return ahead if ahead > LONGEST_SLEEP else None
+
+
+def _seen_by(state: JobState) -> Iterator[datetime]:
+    """The times of the clock that a job's last run speaks for."""
+    started_at, finished_at = state.started_at, state.finished_at
+    if started_at is not None:
+        yield started_at
+    if finished_at is not None and (
+        started_at is None or finished_at - started_at <= LONGEST_SLEEP
+    ):
+        yield finished_at
 
 
 def wait(job: Job, failures: int = 0) -> timedelta:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib import import_module
+from typing import Literal
 
 from pipeline.ports import Ports, Tables
-from pipeline.rules.news.polling import is_due
+from pipeline.rules.news.polling import ALLOWANCES, is_due
 from pipeline.rules.schedule import Job
 from pipeline.scheduler import words
+
+#: What a service does side by side, so that no letter waits for a slow source.
+Lane = Literal["letters", "news"]
+LANES: tuple[Lane, ...] = ("letters", "news")
 
 _MINUTE = timedelta(minutes=1)
 #: Who dies on this machine loses a job at once; on another one after this.
@@ -28,27 +34,37 @@ class Work:
     run: Callable[[Ports], str]  #: does it; one line of words, empty when nothing was to do
     #: When it has something to do, by a short look; None: nothing is in sight.
     look: Callable[[Ports, Tables, datetime], datetime | None] | None = None
+    lane: Lane = "letters"
+    #: It makes issues of the stories that are there: after a start the news come first.
+    after_news: bool = False
 
 
 def jobs(ports: Ports) -> Sequence[Work]:
     """In the order in which a tick runs them.
 
     What the world answered comes first, so that nobody is mailed who has just left; letters
-    come before the news, which may take minutes.
+    come before the news, which may take minutes. A service runs each lane for itself, in this
+    order. Sources and parsers belong to the news lane, the transport to that of the letters.
     """
     mailbox = [Work(Job("mailbox", 5 * _MINUTE, _SHORT), _mailbox)] if ports.mailbox else []
     return (
         Work(Job("events", _MINUTE, _SHORT), _events, _postings_wait),
         *mailbox,
         Work(Job("deliver", _MINUTE, _SHARED), _deliver, _copies_due),
-        Work(Job("gather", 10 * _MINUTE, _LONG), _gather, _sources_due),
-        Work(Job("sift", 10 * _MINUTE, _LONG), _sift),
-        Work(Job("open", 5 * _MINUTE, _SHORT), _open),
-        Work(Job("automatic", 5 * _MINUTE, _SHORT), _automatic),
+        Work(Job("gather", 10 * _MINUTE, _LONG), _gather, _sources_due, lane="news"),
+        Work(Job("sift", 10 * _MINUTE, _LONG), _sift, lane="news"),
+        Work(Job("open", 5 * _MINUTE, _SHORT), _open, after_news=True),
+        Work(Job("automatic", 5 * _MINUTE, _SHORT), _automatic, after_news=True),
         Work(Job("remind", 5 * _MINUTE, _SHORT), _remind),
         Work(Job("notices", _MINUTE, _SHORT), _notices, _notices_due),
         Work(Job("tidy", timedelta(days=1), _SHORT), _tidy),
     )
+
+
+def load() -> None:
+    """Import what jobs need, in one thread: two that do it at once may meet half a module."""
+    for stage in ("listen", "mailbox", "deliver", "gather", "sift", "compose", "notify", "tidy"):
+        import_module(f"pipeline.stages.{stage}")
 
 
 # ── each job; its stage is imported when it runs ─────────────────────────────────────────
@@ -133,6 +149,7 @@ def _copies_due(ports: Ports, tables: Tables, now: datetime) -> datetime | None:
 def _sources_due(ports: Ports, tables: Tables, now: datetime) -> datetime | None:
     listed = {source.key for source in ports.catalog.sources}
     asked = [s for s in tables.news.sources() if s.key in listed and s.gone_at is None]
-    if any(is_due(state, now) for state in asked):
+    allowed_anew = tables.jobs.mark(ALLOWANCES) != ports.allowances
+    if any(is_due(state, now, allowed_anew=allowed_anew) for state in asked):
         return now
     return min((state.next_check_at or now for state in asked), default=None)

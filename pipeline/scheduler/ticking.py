@@ -14,7 +14,7 @@ from pipeline.model.running import JobOutcome, JobRun, JobState, Lease
 from pipeline.owners import this_process
 from pipeline.ports import Ports, Tables
 from pipeline.rules.mask import mask
-from pipeline.rules.schedule import is_due, next_after
+from pipeline.rules.schedule import LONGEST_SLEEP, is_due, next_after
 from pipeline.scheduler.leaping import leapt, refusal
 from pipeline.scheduler.table import Work, jobs
 
@@ -39,6 +39,7 @@ class Coming:
 
     job: str
     at: datetime
+    after_news: bool = False  #: a service that has just begun gathers first
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ def tick_of(ports: Ports, works: Sequence[Work]) -> Ticked:
     runs: list[Ran] = []
     busy: list[str] = []
     for work in works:
-        if ports.stopping():
+        leapt_meanwhile = ports.clock.now() - at > LONGEST_SLEEP  # the next tick looks into it
+        if ports.stopping() or leapt_meanwhile:
             return Ticked(at, tuple(runs), tuple(busy), stopped=True)
         if not _has_work(ports, work, states):
             continue
@@ -144,7 +146,7 @@ def _coming(ports: Ports, works: Sequence[Work]) -> tuple[Coming, ...]:
             paced = now if is_due(work.job, state, now) or state is None else state.next_at or now
             seen = _look(ports, work, tables, now)
             if seen is not None:
-                found.append(Coming(work.job.name, max(paced, seen)))
+                found.append(Coming(work.job.name, max(paced, seen), work.after_news))
     return tuple(sorted(found, key=lambda one: one.at))
 
 
@@ -211,10 +213,13 @@ def _run(ports: Ports, work: Work, lease: Lease, before: JobState | None) -> Ran
 
 
 def _record(ports: Ports, work: Work, run: JobRun, lease: Lease) -> None:
+    """One that we were asked to cut short is due again at once: something may be left to do."""
+    cut_short = run.outcome == "done" and ports.stopping()
     with ports.store.write() as tables:
         state = tables.jobs.states().get(run.job)
         failures = (state.failures if state else 0) + 1 if run.outcome == "failed" else 0
-        tables.jobs.record(run, next_after(work.job, run.finished_at, failures))
+        next_at = run.finished_at if cut_short else next_after(work.job, run.finished_at, failures)
+        tables.jobs.record(run, next_at)
         tables.jobs.let_go(lease)
 
 

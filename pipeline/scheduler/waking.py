@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import AsterismError, BadInput
 from pipeline.ports import Ports
+from pipeline.scheduler.lanes import NewsFirst, Watch
 from pipeline.scheduler.leaping import in_words, leapt, refusal
-from pipeline.scheduler.ticking import tick
+from pipeline.scheduler.table import LANES, Lane, Work, jobs, load
+from pipeline.scheduler.ticking import tick_of
 from pipeline.stages.adopt import adopt
 
 if TYPE_CHECKING:
@@ -29,9 +31,6 @@ _PRETENDED_S = 60.0
 _SHORTEST_S = 0.05
 #: A running job gets so long to come to its next good place once it is asked to stop.
 PATIENCE_S = 20.0
-#: Without a tick for so many wakings the scheduler counts as stuck.
-_MISSED = 8
-_LONGEST_TICK_S = 2 * 3600.0
 
 
 def pace(speed: float = 0.0) -> float:
@@ -42,11 +41,13 @@ def pace(speed: float = 0.0) -> float:
 
 
 class Rounds:
-    """The ports in force, and a tick of the scheduler every few seconds until it is to stop.
+    """The ports in force, and two lanes that tick every few seconds until they are to stop.
 
-    APScheduler only wakes; what is due our own tables say. The files are looked at before
-    each tick: what changed is taken over once it has lain still from one look to the next, so
-    that no half-written file is read. A mistake in them leaves the last good ones in force.
+    APScheduler only wakes; what is due our own tables say. Each lane has a thread: letters never
+    wait for a slow source. The files are looked at before each tick of the letters: what changed
+    is taken over once it has lain still from one look to the next, so that no half-written file
+    is read. The news then come to their next good place and go on with the new files. A mistake
+    in them leaves the last good ones in force.
 
     A clock too far ahead to be believed holds the jobs, not the pages; they go on by themselves
     once it is right or somebody has confirmed it, here (after_pause) or by another process.
@@ -57,10 +58,11 @@ class Rounds:
         self._every_s = every_s
         self._after_pause = after_pause
         self._leap: timedelta | None = None  #: so far ahead the clock stands, and is not believed
+        self._clock_turn = threading.Lock()  # a leap is told once, whoever sees it first
         self._seen = self._held = ports.workspace.stamp()
-        self._idle = threading.Event()
-        self._idle.set()
-        self._began = self._ended = time.monotonic()
+        self._ending = threading.Event()
+        self._watches = {lane: Watch(lane, every_s) for lane in LANES}
+        self._news_first = NewsFirst()
 
     def ports(self) -> Ports:
         """The ports with the files that are in force."""
@@ -72,69 +74,89 @@ class Rounds:
         # three modules of it, and only `run` needs them
         from apscheduler.schedulers.background import BackgroundScheduler
 
+        load()
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that lasts is no trouble
         wakes = BackgroundScheduler(timezone=UTC, daemon=True)
-        wakes.add_job(
-            self.tick, "interval", seconds=self._every_s, id="tick", coalesce=True,
-            max_instances=1, misfire_grace_time=None, next_run_time=datetime.now(UTC),
-        )  # fmt: skip
+        for lane in LANES:
+            wakes.add_job(
+                self.tick, "interval", args=(lane,), seconds=self._every_s, id=lane, coalesce=True,
+                max_instances=1, misfire_grace_time=None, next_run_time=datetime.now(UTC),
+            )  # fmt: skip
         ended = threading.Event()
-        watch = threading.Thread(target=self._keep_awake, args=(wakes, ended), daemon=True)
+        awake = threading.Thread(target=self._keep_awake, args=(wakes, ended), daemon=True)
         wakes.start()
-        watch.start()
+        awake.start()
         try:
             yield
         finally:
+            self._ending.set()
             ended.set()
-            watch.join()
+            awake.join()
             wakes.pause()
-            if self._idle.wait(PATIENCE_S):
-                wakes.shutdown(wait=True)
-            else:
-                wakes.shutdown(wait=False)
+            until = time.monotonic() + PATIENCE_S  # one patience for both
+            is_idle = all(watch.wait(until - time.monotonic()) for watch in self._all())
+            wakes.shutdown(wait=is_idle)
 
     @property
     def is_idle(self) -> bool:
         """Whether no job is running."""
-        return self._idle.is_set()
+        return all(watch.is_idle for watch in self._all())
 
     def trouble(self) -> str:
         """Why this should not be relied on just now; empty when all is well."""
-        now = time.monotonic()
-        if self._idle.is_set():
-            late = now - self._ended > max(_MISSED * self._every_s, 60.0)
-            return "the scheduler has not ticked lately" if late else self._leap_words()
-        return "a job has been running for hours" if now - self._began > _LONGEST_TICK_S else ""
+        told = (watch.trouble() for watch in self._all())
+        return next(filter(None, told), "") or self._leap_words()
 
-    def tick(self) -> None:
-        """One waking: files, then jobs. Whatever goes wrong is logged, and the next one comes."""
-        if self._ports.stopping():
-            return
-        self._began = time.monotonic()
-        self._idle.clear()
-        try:
+    def tick(self, lane: Lane) -> None:
+        """One waking of a lane. Whatever goes wrong is logged, and the next one comes."""
+        with self._watches[lane].at_work():
+            try:
+                if not self._is_ending():
+                    self._round(lane)
+            except AsterismError as error:
+                log.error("%s: the jobs could not be looked at: %s", lane, error.message)
+            except Exception:
+                log.exception("%s: a tick broke", lane)
+
+    def _round(self, lane: Lane) -> None:
+        """Files, with the letters; then the lane's jobs, all of them with the same files."""
+        if lane == "letters":
             self._take_over()
-            if self._believes_clock():
-                tick(self._ports, after_pause=True)
-        except AsterismError as error:
-            log.error("the jobs could not be looked at: %s", error.message)
-        except Exception:
-            log.exception("a tick broke")
-        finally:
-            self._ended = time.monotonic()
-            self._idle.set()
+        held = self._ports
+        ports = replace(held, stopping=lambda: self._is_ending() or self._ports is not held)
+        if not self._believes_clock(ports):
+            return
+        watch = self._watches[lane]
+        tick_of(ports, self._works(lane, ports))
+        if not ports.stopping():
+            watch.through_at = ports.clock.now()
 
-    def _believes_clock(self) -> bool:
+    def _works(self, lane: Lane, ports: Ports) -> Sequence[Work]:
+        works = [work for work in jobs(ports) if work.lane == lane]
+        if any(work.after_news for work in works):
+            news_at = self._watches["news"].through_at
+            if self._news_first.waits(news_at, ports.clock.now()):
+                works = [work for work in works if not work.after_news]
+        return works
+
+    def _all(self) -> Sequence[Watch]:
+        return tuple(self._watches.values())
+
+    def _is_ending(self) -> bool:
+        return self._ending.is_set() or self._ports.stopping()
+
+    def _believes_clock(self, ports: Ports) -> bool:
         """Whether jobs may run by it; a leap, and its end, are told once."""
-        before, ahead = self._leap, leapt(self._ports)
-        self._leap = None if self._after_pause else ahead
-        if ahead is None:  # a job has run since: what was confirmed holds for no later leap
-            self._after_pause = False
-        if self._leap is not None and before is None:
-            log.warning("%s", " ".join(str(refusal(self._leap)).splitlines()))
-        elif self._leap is None and before is not None:
-            log.info("the clock is believed again, and the jobs go on")
-        return self._leap is None
+        with self._clock_turn:
+            before, ahead = self._leap, leapt(ports)
+            self._leap = None if self._after_pause else ahead
+            if ahead is None:  # a job has run since: what was confirmed holds for no later leap
+                self._after_pause = False
+            if self._leap is not None and before is None:
+                log.warning("%s", " ".join(str(refusal(self._leap)).splitlines()))
+            elif self._leap is None and before is not None:
+                log.info("the clock is believed again, and the jobs go on")
+            return self._leap is None
 
     def _leap_words(self) -> str:
         leap = self._leap  # a tick may change it meanwhile
@@ -171,6 +193,6 @@ class Rounds:
         """
         far = timedelta(seconds=3 * self._every_s + 5)
         while not ended.wait(max(self._every_s, 1.0)):
-            job = wakes.get_job("tick")
-            if job is not None and job.next_run_time - datetime.now(UTC) > far:
-                job.modify(next_run_time=datetime.now(UTC))
+            for job in wakes.get_jobs():
+                if job.next_run_time - datetime.now(UTC) > far:
+                    job.modify(next_run_time=datetime.now(UTC))

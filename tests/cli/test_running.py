@@ -192,6 +192,21 @@ FEEDS = """sources:
 """
 
 
+def test_letters_leave_while_a_source_hangs(approved: Door) -> None:
+    approved.now = THURSDAY
+    with World() as world:
+        world.routes["/feed"] = lambda call: call.linger(WAIT_S)
+        approved.path("feeds.yaml").write_text(FEEDS.format(url=world.url("/feed")), "utf-8")
+        approved.environment["ASTERISM_ALLOW_PORTS"] = str(world.port)
+        with running(approved) as program:
+            program.until(lambda: world.calls)
+            program.until(lambda: has_run(approved, "tidy"))  # the last job of the letters
+            assert not has_run(approved, "gather")
+            assert events_of(approved, "attempting") > 0
+            assert program.get("/readyz") == (200, "ok\n")
+        assert "now, after the news" in program.said
+
+
 def test_a_second_signal_leaves_at_once(made: Door) -> None:
     """A source that hangs keeps the program from its next good place."""
     with World() as world:

@@ -115,6 +115,14 @@ def test_only_a_clock_far_ahead_of_the_last_job_has_leapt(ahead: timedelta, is_l
     assert leap(states, NOW + ahead) == (ahead if is_leap else None)
 
 
+def test_a_job_that_the_leap_fell_into_bears_no_witness_for_it() -> None:
+    far = NOW + timedelta(days=1_095)
+    states = {"gather": JobState("gather", started_at=NOW, finished_at=far)}
+    assert leap(states, far) == far - NOW
+    long = {"gather": JobState("gather", started_at=NOW, finished_at=NOW + LONGEST_SLEEP)}
+    assert leap(long, NOW + 2 * LONGEST_SLEEP) is None
+
+
 def test_the_latest_thing_that_any_job_did_counts() -> None:
     states = {
         "tidy": JobState("tidy", started_at=NOW - timedelta(days=60)),

@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 import pytest
 
-from pipeline.errors import Down, NotFound
+from pipeline.errors import Conflict, Down, NotFound
 from pipeline.ports import Ports
 from pipeline.rules.schedule import Job
 from pipeline.scheduler import Ticked, standing, tick
@@ -217,6 +217,32 @@ def test_who_is_to_stop_begins_nothing_more(bench: Bench) -> None:
     assert bench.done == ["deliver"]
 
 
+def test_what_was_cut_short_is_due_again_at_once(bench: Bench) -> None:
+    stopping = bench.ports(stopping=lambda: bench.done == ["gather"])
+    assert tick_of(stopping, [bench.job("gather")]).runs
+    assert bench.tick(bench.job("gather"), after=MINUTE).runs
+    assert bench.tick(bench.job("gather"), after=2 * MINUTE).runs == ()
+
+
+def test_who_is_to_stop_does_not_forget_that_a_job_failed(bench: Bench) -> None:
+    down = bench.job("deliver", every=MINUTE, error=Down("No relay."))
+    tick_of(bench.ports(stopping=lambda: bench.done == ["deliver"]), [down])
+    assert bench.tick(down, after=timedelta(seconds=30)).runs == ()
+
+
+def test_a_clock_that_leaps_in_the_midst_of_a_tick_lets_no_more_job_run(bench: Bench) -> None:
+    def leaps(ports: Ports) -> str:
+        bench.clock.at = NOW + timedelta(days=1_095)
+        return "3 new items"
+
+    slow = Work(Job("gather", 10 * MINUTE, 30 * MINUTE), leaps)
+    ticked = tick_of(bench.ports(), [slow, bench.job("open")])
+    assert ticked.stopped
+    assert bench.done == []
+    with pytest.raises(Conflict, match="The clock stands 1,095 days ahead"):
+        tick(bench.ports())
+
+
 @pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(days=3), -timedelta(hours=1),
                                   -timedelta(days=3)])  # fmt: skip
 def test_a_clock_that_jumps_makes_it_run_once(bench: Bench, jump: timedelta) -> None:
@@ -234,6 +260,9 @@ def test_the_whole_table_has_names_of_its_own_and_leases_that_last(bench: Bench)
     assert "mailbox" in names
     assert "mailbox" not in [work.job.name for work in jobs(bench.ports())]
     assert names.index("events") < names.index("deliver") < names.index("gather")
+    assert names.index("gather") < names.index("sift") < names.index("open")
+    assert [work.job.name for work in works if work.lane == "news"] == ["gather", "sift"]
+    assert [work.job.name for work in works if work.after_news] == ["open", "automatic"]
 
 
 def test_how_each_job_stands(bench: Bench) -> None:

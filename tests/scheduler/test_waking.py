@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,9 +14,12 @@ import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from pipeline.errors import BadInput, Conflict, Down
+from pipeline.model.news import Answer, Request
+from pipeline.model.running import JobState
 from pipeline.parsers.local import LocalParser
 from pipeline.ports import Ports
 from pipeline.scheduler import Rounds, pace, refuse_unsafe, tick
+from pipeline.scheduler.table import LANES, Lane
 from pipeline.stages.adopt import adopt
 from pipeline.stores.sql import SqlStore
 from pipeline.transports.file import FileTransport
@@ -65,6 +68,17 @@ def until(happened: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+def both(rounds: Rounds) -> None:
+    """One waking of each lane, one after the other."""
+    rounds.tick("letters")
+    rounds.tick("news")
+
+
+def state_of(ports: Ports, name: str) -> JobState | None:
+    with ports.store.read() as tables:
+        return tables.jobs.states().get(name)
+
+
 @pytest.mark.parametrize(
     ("speed", "seconds"), [(0, 15), (1, 15), (4, 15), (60, 1), (600, 0.1), (1_000_000, 0.05)]
 )
@@ -78,17 +92,17 @@ def test_files_are_taken_over_once_they_lie_still(
     caplog.set_level(logging.INFO)
     rounds = Rounds(ports, 60)
     firm = ports.workspace.root / "firm.yaml"
-    rounds.tick()
+    both(rounds)
     assert rounds.ports() is ports
     firm.write_text(firm.read_text("utf-8").replace("Quay & Tide\n", "Berth & Buoy\n"), "utf-8")
-    rounds.tick()
+    both(rounds)
     assert rounds.ports() is ports, "somebody may still be writing"
-    rounds.tick()
+    both(rounds)
     assert rounds.ports().catalog.firm.name == "Berth & Buoy"
     with ports.store.read() as tables:
         assert tables.catalog.digest() == rounds.ports().catalog.digest
     in_force = rounds.ports()
-    rounds.tick()
+    both(rounds)
     assert rounds.ports() is in_force
     assert caplog.text.count("the files changed and are in force") == 1
 
@@ -101,13 +115,13 @@ def test_a_broken_file_is_told_once_and_the_last_good_one_stays(
     good = feeds.read_text("utf-8")
     feeds.write_text(good.replace("https://coastwire.example", "coastwire"), "utf-8")
     for _ in range(4):
-        rounds.tick()
+        both(rounds)
     assert rounds.ports() is ports
     assert caplog.text.count("The last good files stay in force") == 1
     assert "feeds.yaml:4:" in caplog.text
     feeds.write_text(good.replace("Coast Wire", "Coast Wire and Post"), "utf-8")
-    rounds.tick()
-    rounds.tick()
+    both(rounds)
+    both(rounds)
     assert rounds.ports().catalog.sources[0].name == "Coast Wire and Post"
 
 
@@ -122,11 +136,14 @@ def test_a_tick_that_breaks_is_logged_and_the_next_one_comes(
 
     away = Away()
     rounds = Rounds(replace(ports, store=away), 60)  # type: ignore[arg-type]
-    rounds.tick()
-    assert "the jobs could not be looked at: The database does not answer." in caplog.text
+    both(rounds)
+    for lane in ("letters", "news"):
+        said = f"{lane}: the jobs could not be looked at: The database does not answer."
+        assert said in caplog.text
     away.error = RuntimeError("broken")
-    rounds.tick()
-    assert "a tick broke" in caplog.text
+    both(rounds)
+    assert "letters: a tick broke" in caplog.text
+    assert "news: a tick broke" in caplog.text
     assert rounds.is_idle
 
 
@@ -146,7 +163,7 @@ def test_it_ticks_at_once_and_again_and_ends_when_asked(ports: Ports) -> None:
         asked.stop.set()
     seen = len(ticks)
     assert rounds.is_idle
-    rounds.tick()
+    both(rounds)
     assert len(ticks) == seen, "who is to stop begins nothing"
 
 
@@ -156,9 +173,11 @@ def test_who_ends_waits_for_the_running_job(ports: Ports) -> None:
     class Slow(Papers):
         def fetch(self, requests):  # type: ignore[no-untyped-def]
             begun.set()
-            time.sleep(0.3)
-            yield from super().fetch(requests)
-            ended.set()
+            until(rounds._is_ending)  # and only then the job goes on
+            try:
+                yield from super().fetch(requests)
+            finally:
+                ended.set()
 
     rounds = Rounds(replace(ports, fetcher=Slow(ports.clock.now)), 60)
     with rounds.going():
@@ -187,12 +206,153 @@ def test_after_the_clock_was_set_back_it_still_wakes(ports: Ports) -> None:
         wakes.shutdown()
 
 
-def test_a_scheduler_without_a_tick_is_in_trouble(ports: Ports) -> None:
+# ── two lanes ────────────────────────────────────────────────────────────────────────────
+
+
+class Held(Papers):
+    """Sources that answer when they are let: the first one at once, if it is to."""
+
+    def __init__(self, now: Callable[[], datetime], at_once: int = 0) -> None:
+        super().__init__(now)
+        self.at_once = at_once
+        self.keys: list[str] = []
+        self.begun, self.may_go = threading.Event(), threading.Event()
+
+    def fetch(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Answer]]:
+        for number, answer in enumerate(super().fetch(requests)):
+            if number == self.at_once:
+                self.begun.set()
+                assert self.may_go.wait(60)
+            self.keys.append(answer[0].key)
+            yield answer
+
+
+def test_letters_do_not_wait_for_a_source_that_hangs(ports: Ports) -> None:
+    held = Held(ports.clock.now)
+    rounds = Rounds(replace(ports, fetcher=held), 0.05)
+    with rounds.going():
+        try:
+            until(lambda: state_of(ports, "tidy"))  # the last of the letters
+            assert held.begun.wait(60)
+            assert state_of(ports, "gather") is None
+            assert rounds.trouble() == ""
+            assert not rounds.is_idle
+        finally:
+            held.may_go.set()
+        until(lambda: state_of(ports, "sift"))
+    assert rounds.is_idle
+
+
+def test_both_lanes_end_at_their_next_good_place(ports: Ports) -> None:
+    """The news are in the midst of it, and two of its sources are not asked any more."""
+    asked = Asked()
+    held = Held(ports.clock.now, at_once=1)
+    rounds = Rounds(replace(ports, fetcher=held, stopping=asked), 0.05)
+    with rounds.going():
+        assert held.begun.wait(60)
+        asked.stop.set()
+        held.may_go.set()
+    assert rounds.is_idle
+    assert len(held.keys) == 2, "the answer that was there, and the one that came"
+    gathered = state_of(ports, "gather")
+    assert gathered is not None
+    assert gathered.next_at == ports.clock.now(), "it is due again at once"
+    assert state_of(ports, "sift") is None
+
+
+def test_who_ends_without_a_word_begins_nothing_more(ports: Ports) -> None:
+    """The pages broke, say: nobody was asked to stop."""
+    held = Held(ports.clock.now)
+    rounds = Rounds(replace(ports, fetcher=held), 0.05)
+
+    def serve() -> None:
+        with rounds.going():
+            assert held.begun.wait(60)
+            held.may_go.set()
+            raise RuntimeError("the pages broke")
+
+    with pytest.raises(RuntimeError):
+        serve()
+    assert rounds.is_idle
+    both(rounds)
+    assert state_of(ports, "sift") is None
+
+
+def test_news_go_on_with_new_files_at_their_next_good_place(ports: Ports) -> None:
+    held = Held(ports.clock.now)
+    rounds = Rounds(replace(ports, fetcher=held), 60)
+    feeds = ports.workspace.root / "feeds.yaml"
+    news = threading.Thread(target=rounds.tick, args=("news",))
+    news.start()
+    try:
+        assert held.begun.wait(60)
+        rounds.tick("letters")
+        feeds.write_text(feeds.read_text("utf-8").replace("Coast Wire", "Coast Wire & Post"))
+        rounds.tick("letters")
+        rounds.tick("letters")
+        assert rounds.ports() is not ports
+    finally:
+        held.may_go.set()
+        news.join()
+    assert len(held.keys) == 1
+    assert state_of(ports, "sift") is None, "no job begins with the old files"
+    rounds.tick("news")
+    assert len(held.keys) == len(set(held.keys)) == len(ports.catalog.sources)
+    assert state_of(ports, "sift") is not None
+
+
+def test_issues_wait_for_the_news_after_a_start_and_after_a_sleep(ports: Ports) -> None:
+    clock = StandingClock(ports.clock.now())
+    rounds = Rounds(replace(ports, clock=clock), 60)
+    for _ in range(2):
+        rounds.tick("letters")
+    assert state_of(ports, "tidy") is not None
+    assert state_of(ports, "open") is None
+    assert state_of(ports, "automatic") is None
+    both(rounds)
+    rounds.tick("letters")
+    first = state_of(ports, "open")
+    assert first is not None
+    clock.at += timedelta(days=3)
+    rounds.tick("letters")
+    assert state_of(ports, "open") == first, "what lies here is three days old"
+    both(rounds)
+    rounds.tick("letters")
+    second = state_of(ports, "open")
+    assert second is not None
+    assert second.finished_at == clock.at
+
+
+def test_issues_do_not_wait_for_the_news_for_long(ports: Ports) -> None:
+    clock = StandingClock(ports.clock.now())
+    rounds = Rounds(replace(ports, clock=clock), 60)
+    rounds.tick("letters")
+    clock.at += timedelta(minutes=59)
+    rounds.tick("letters")
+    assert state_of(ports, "open") is None
+    clock.at += timedelta(minutes=1)
+    rounds.tick("letters")
+    assert state_of(ports, "open") is not None
+    assert state_of(ports, "automatic") is not None
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_lane_without_a_tick_is_in_trouble(ports: Ports, lane: Lane) -> None:
     rounds = Rounds(ports, 0.01)
     assert rounds.trouble() == ""
-    rounds._ended -= 3_600
-    assert rounds.trouble() == "the scheduler has not ticked lately"
-    rounds.tick()
+    rounds._watches[lane]._ended -= 3_600
+    assert rounds.trouble() == f"the scheduler has not looked at the {lane} lately"
+    rounds.tick(lane)
+    assert rounds.trouble() == ""
+
+
+def test_a_lane_that_does_not_come_back_is_in_trouble(ports: Ports) -> None:
+    rounds = Rounds(ports, 60)
+    watch = rounds._watches["news"]
+    with watch.at_work():
+        assert rounds.trouble() == ""
+        watch._began -= 3 * 3_600
+        assert rounds.trouble() == "the scheduler has been at the news for hours"
     assert rounds.trouble() == ""
 
 
@@ -254,11 +414,11 @@ def test_rounds_tell_a_leap_once_and_go_on_by_themselves(
     clock = StandingClock(ports.clock.now())
     here = replace(ports, clock=clock)
     rounds = Rounds(here, 60)
-    rounds.tick()
+    both(rounds)
     marked = last_job(ports)
     clock.at += FAR
     for _ in range(3):
-        rounds.tick()
+        both(rounds)
     assert last_job(ports) == marked
     assert caplog.text.count("The clock stands 1,095 days ahead") == 1
     assert "asterism tick --after-pause" in caplog.text
@@ -269,7 +429,7 @@ def test_rounds_tell_a_leap_once_and_go_on_by_themselves(
     else:
         tick(here, after_pause=True)
         clock.at += timedelta(minutes=10)
-    rounds.tick()
+    both(rounds)
     assert rounds.trouble() == ""
     assert last_job(ports) == clock.at
     assert caplog.text.count("the clock is believed again") == 1
@@ -279,13 +439,13 @@ def test_rounds_that_are_told_of_a_pause_believe_one_leap(ports: Ports) -> None:
     tick(ports)
     clock = StandingClock(ports.clock.now() + timedelta(days=40))
     rounds = Rounds(replace(ports, clock=clock), 60, after_pause=True)
-    rounds.tick()
+    both(rounds)
     assert last_job(ports) == clock.at
     clock.at += timedelta(minutes=10)
-    rounds.tick()
+    both(rounds)
     assert (last_job(ports), rounds.trouble()) == (clock.at, "")
     clock.at += FAR
-    rounds.tick()
+    both(rounds)
     assert rounds.trouble().startswith("The clock stands 1,095 days ahead")
 
 

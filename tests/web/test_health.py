@@ -62,11 +62,12 @@ def test_without_its_database_it_lives_and_is_not_ready(
 
 
 def test_a_scheduler_in_trouble_is_not_ready(store: SqlStore) -> None:
-    troubles = ["the scheduler has not ticked lately", ""]
+    troubles = ["the scheduler has not looked at the letters lately", ""]
     app = make_app(ports_of(store), public_only=True, trouble=lambda: troubles[0])
     with serving(ports_of(store), StandingClock(), app=app) as site:
         answer = site.get("/readyz")
-        assert (answer.status, answer.body) == (503, "the scheduler has not ticked lately\n")
+        told = "the scheduler has not looked at the letters lately\n"
+        assert (answer.status, answer.body) == (503, told)
         assert site.get("/healthz").status == 200
         troubles.pop(0)
         assert site.get("/readyz").status == 200
