@@ -36,7 +36,7 @@ kill: $(READY) ## kill senders in the middle of sending, thousands of letters, a
 	@$(BIN)/python -m tests.kill $(KILL)
 
 test: $(READY) ## run all tests
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(READY) ## format, lint, types, floors
 	@$(BIN)/ruff format --check .

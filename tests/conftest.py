@@ -30,6 +30,18 @@ settings.register_profile("same", UNTIMED, derandomize=True, database=None)
 settings.load_profile("same")
 
 
+#: What lasts longest begins first, so that no core waits for the other one at the end.
+LASTING = ("months", "test_story.py", "kill", "cli", "test_real_feeds.py", "demo")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        return LASTING.index(room) if room in LASTING else len(LASTING)
+
+    items.sort(key=place)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="write golden letters anew")
 
