@@ -54,7 +54,7 @@ _SALES = {
         "{name}: one person has not had these stories",
         "{name} for your accounts",
         "A ready mail for each of them is inside. Internal: please do not pass this on.",
-        "Everybody you look after has had these stories. Internal: please do not pass this on.",
+        "{why} Internal: please do not pass this on.",
         "In confidence: {account}",
     ),
     "de": (
@@ -62,7 +62,7 @@ _SALES = {
         "{name}: eine Person kennt diese Meldungen noch nicht",
         "{name} für Ihre Firmen",
         "Für jede liegt eine fertige Mail bei. Intern: bitte nicht weitergeben.",
-        "Alle, die Sie betreuen, kennen diese Meldungen. Intern: bitte nicht weitergeben.",
+        "{why} Intern: bitte nicht weitergeben.",
         "Vertraulich: {account}",
     ),
 }
@@ -277,7 +277,9 @@ def sales_letter(material: Material, desk: forward.Desk) -> Letter:
             name=issue_name(material.language, material.newsletter.title, material.issue.number),
             people=ours.people(len(people)),
         ),
-        preheader=preheader if people else nobody,
+        preheader=preheader
+        if people
+        else nobody.format(why=forward.why_quiet(told_of, material.language)),
         sales=tuple(told_of),
         sales_sums=forward.sums(desk),
         owner_first_name=desk.owner.first_name,

@@ -26,7 +26,7 @@ from pipeline.model.letters import (
     Verdict,
 )
 from pipeline.model.people import Candidate, Contact
-from pipeline.rules.letters.language import day_month, primary
+from pipeline.rules.letters.language import day_month, primary, words
 from pipeline.rules.letters.markdown import to_blocks, to_plain
 from pipeline.rules.letters.merge import fill_text
 from pipeline.rules.letters.wall import is_confidence, told, wording_for
@@ -399,6 +399,14 @@ def _instead(standing: Standing, story: LetterStory | None, desk: Desk) -> str:
     if candidate.paused_until is not None and candidate.paused_until > desk.on:
         return ours.not_yet
     return "" if story else ours.speak
+
+
+def why_quiet(stories: Sequence[SalesStory], language: str) -> str:
+    """Why there is nobody to pass these stories on to, in a sentence or two."""
+    ours = words(language)
+    if not stories:
+        return ours.sales_headlines
+    return ours.sales_none if any(one.groups for one in stories) else ours.sales_untouched
 
 
 def missing(verdict: Verdict, language: str) -> str:

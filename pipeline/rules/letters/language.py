@@ -44,6 +44,8 @@ class Words:
     internal_for: str  #: "Internal, for {name}"
     for_your_accounts: str
     sales_none: str
+    sales_untouched: str  #: the same where no story touches an account of theirs
+    sales_headlines: str  #: the same where there is no story to read
     sales_some: Callable[[int, int, int], str]  #: of how many stories, out of, to how many people
     keep_inside: str
     between_us: str
@@ -131,6 +133,9 @@ ENGLISH = Words(
     internal_for="Internal, for {name}",
     for_your_accounts="For your accounts",
     sales_none="Everybody you look after has had these stories. Nothing to pass on this time.",
+    sales_untouched="These stories touch none of your accounts. Nothing to pass on this time.",
+    sales_headlines="There is no story to pass on in this issue. Headlines stand without a take, "
+    "and are left to its readers.",
     sales_some=_english_summary,
     keep_inside="Please do not pass this mail itself on. It names your accounts.",
     between_us="Between us:",
@@ -204,6 +209,9 @@ GERMAN = Words(
     internal_for="Intern, für {name}",
     for_your_accounts="Für Ihre Kunden und Kontakte",
     sales_none="Alle, die Sie betreuen, haben diese Meldungen schon. Diesmal ist nichts zu tun.",
+    sales_untouched="Diese Meldungen berühren keine Ihrer Firmen. Diesmal ist nichts zu tun.",
+    sales_headlines="In dieser Ausgabe steht keine Meldung zum Weitergeben. Was nur notiert ist, "
+    "steht ohne unsere Sicht und bleibt bei ihren Lesern.",
     sales_some=_german_summary,
     keep_inside="Bitte diese Mail selbst nicht weitergeben. Sie nennt Ihre Firmen.",
     between_us="Unter uns:",

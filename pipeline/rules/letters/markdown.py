@@ -36,6 +36,7 @@ _WHOLE_LINKS = frozenset({"leave_url", "web_url"})
 _MAILBOX = re.compile(r"[^\s@,;<>\x00-\x1f]+@[^\s@,;<>\x00-\x1f]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NB = "\u00a0"
+_WHOLE_PART = 24  #: characters of an address's part that may not break
 
 WriteField = Callable[[merge.Field], str]  #: how a field is written: a mark, or a value
 
@@ -188,6 +189,17 @@ def bind(text: str, language: str) -> str:
 def bound(text: str, language: str) -> Markup:
     """A plain text, escaped, with its numbers bound."""
     return Markup(escape(bind(text, language)))  # noqa: S704  escaped here
+
+
+def postal(address: str) -> Markup:
+    """An address on one line, escaped; a short part of it, such as "5013 Bergen", stays whole."""
+
+    def whole(part: re.Match[str]) -> str:
+        return part[0].replace(" ", _NB) if len(part[0]) <= _WHOLE_PART else part[0]
+
+    # only spaces within a part change: the lint looks for the address as it was written
+    bound_parts = re.sub(r"[^,\s][^,]*", whole, " ".join(address.split()))
+    return Markup(escape(bound_parts))  # noqa: S704  escaped here
 
 
 @cache

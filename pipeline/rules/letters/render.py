@@ -15,8 +15,8 @@ from markupsafe import Markup, escape
 
 from pipeline.errors import BadInput
 from pipeline.model.letters import EditionKind, ForwardRow, Letter, LetterStory, Rendered
+from pipeline.rules.letters import forward, markdown, merge, sandbox
 from pipeline.rules.letters import language as speech
-from pipeline.rules.letters import markdown, merge, sandbox
 from pipeline.rules.letters.brand import palette
 from pipeline.rules.letters.merge import MERGE_FIELDS, fill_html, fill_text
 
@@ -203,7 +203,7 @@ def _sales_summary(letter: Letter) -> str:
         for item in touching for group in item.groups for row in group.rows
     }  # fmt: skip
     if not people:
-        return say.sales_none
+        return forward.why_quiet(letter.sales, letter.language)
     return say.sales_some(len(touching), len(letter.sales), len(people))
 
 
@@ -241,6 +241,7 @@ def _html_filters(letter: Letter, fields: Fields) -> sandbox.Filters:
         "bind": lambda text: markdown.bound(text, lang),
         "say": lambda form, **parts: Markup(_filled_in(escape(form), parts, escape)),  # noqa: S704
         "unbroken": lambda text: escape(text).replace(" ", "\u00a0"),
+        "postal": markdown.postal,
     }
 
 

@@ -29,6 +29,7 @@ from pipeline.rules.letters.editions import (
     variant_key,
 )
 from pipeline.rules.letters.forward import Desk, Standing
+from pipeline.rules.letters.render import render
 from tests.builders import (
     BEAT,
     CATALOG,
@@ -41,6 +42,7 @@ from tests.builders import (
     contact,
     snippet,
 )
+from tests.rules.letters.samples import TEMPLATES
 
 LIV, TOM, EVA = FIRM.staff
 KEPT = (
@@ -227,6 +229,16 @@ def test_a_quiet_week_says_so():
     made = sales_letter(material((snippet(1), snippet(2))), desk(TOM, candidate(1)))
     assert made.subject == "Between Quays (no. 9) for your accounts"
     assert all(s.groups == () for s in made.sales)
+    assert made.preheader.startswith("These stories touch none of your accounts.")
+    assert "touch none of your accounts" in render(made, TEMPLATES).text.replace("\n", " ")
+
+
+def test_an_issue_of_headlines_does_not_say_that_everybody_has_had_its_stories():
+    noted = snippet(1, section="noted", take="", question="")
+    made = sales_letter(material((noted,)), desk(TOM, candidate(1)))
+    for said in (made.preheader, render(made, TEMPLATES).text.replace("\n", " ")):
+        assert "There is no story to pass on in this issue." in said
+        assert "has had these stories" not in said
 
 
 # ── what fills the fields ────────────────────────────────────────────────────────────────

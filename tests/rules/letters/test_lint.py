@@ -355,7 +355,7 @@ def test_the_positioning_sentence_stands_once() -> None:
         ("<h1>", "<h1>x</h1><h1>", ["headings"]),
         ("{{ merge.leave_url }}", "https://x.example/leave", ["no_leave_url"]),
         ("{{ words.why|say(because=merge.basis) }}", "", ["no_basis"]),
-        ("{{ letter.postal_address|one_line }}", "", ["no_postal_address"]),
+        ("{{ letter.postal_address|postal }}", "", ["no_postal_address"]),
     ],
 )  # fmt: skip
 def test_a_template_of_ones_own_is_held_to_the_same(old: str, new: str, codes: list[str]) -> None:

@@ -13,6 +13,7 @@ from pipeline.rules.letters.markdown import (
     bind,
     is_address,
     links,
+    postal,
     to_blocks,
     to_html,
     to_inline,
@@ -136,6 +137,13 @@ def test_plain_text_in_one_line() -> None:
 )
 def test_numbers_are_bound(text: str, language: str, bound: str) -> None:
     assert bind(text, language) == bound
+
+
+def test_a_short_part_of_an_address_stays_on_one_line() -> None:
+    firm = "Gesellschaft für angewandte Fahrplanbeobachtung mbH"
+    assert postal(f"{firm},\n Strandgaten 3,5013 Bergen <NO>,") == (
+        f"{firm}, Strandgaten{NB}3,5013{NB}Bergen{NB}&lt;NO&gt;,"
+    )
 
 
 @pytest.mark.parametrize(
