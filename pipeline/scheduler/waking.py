@@ -127,8 +127,8 @@ class Rounds:
         if not self._believes_clock(ports):
             return
         watch = self._watches[lane]
-        tick_of(ports, self._works(lane, ports))
-        if not ports.stopping():
+        ticked = tick_of(ports, self._works(lane, ports))
+        if not ports.stopping() and not ticked.busy:
             watch.through_at = ports.clock.now()
 
     def _works(self, lane: Lane, ports: Ports) -> Sequence[Work]:

@@ -224,7 +224,8 @@ def _write(ports: Ports, batch: Sequence[_Round]) -> list[SourceOutcome]:
     ]
     outcomes = []
     with ports.store.write() as tables:
-        for done in decided:
+        # in the order of adopting, so that neither waits for the other in a circle
+        for done in sorted(decided, key=lambda done: done.before.id):
             outcome = _outcome(done)
             line = _line(done, outcome)
             if not tables.news.record_fetch(done.after, done.at, line, done.before):

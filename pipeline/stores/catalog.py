@@ -142,9 +142,9 @@ class SqlCatalog:
                 self._rename(held, want)
         self._retire(held, [key for key in held.rows if key not in by_key], now)
         self._add(held, [w for key, w in by_key.items() if key not in held.rows], now)
-        for want in by_key.values():
-            if want.key in held.rows:
-                self._change(held, held.rows[want.key], want, now)
+        there = [(held.rows[key], want) for key, want in by_key.items() if key in held.rows]
+        for row, want in sorted(there, key=lambda pair: pair[0]["id"]):  # as others lock them
+            self._change(held, row, want, now)
         return held.counts
 
     def _rename(self, held: _Table, want: _Wanted) -> None:

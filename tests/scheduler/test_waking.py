@@ -323,6 +323,22 @@ def test_issues_wait_for_the_news_after_a_start_and_after_a_sleep(ports: Ports) 
     assert second.finished_at == clock.at
 
 
+def test_issues_wait_while_another_process_is_at_the_news(ports: Ports) -> None:
+    now = ports.clock.now()
+    with ports.store.write() as tables:
+        lease = tables.jobs.take("gather", "another machine|1|a", now + timedelta(minutes=9), now)
+    assert lease is not None
+    rounds = Rounds(ports, 60)
+    both(rounds)
+    both(rounds)
+    assert state_of(ports, "open") is None
+    with ports.store.write() as tables:
+        tables.jobs.let_go(lease)
+    both(rounds)
+    rounds.tick("letters")
+    assert state_of(ports, "open") is not None
+
+
 def test_issues_do_not_wait_for_the_news_for_long(ports: Ports) -> None:
     clock = StandingClock(ports.clock.now())
     rounds = Rounds(replace(ports, clock=clock), 60)
