@@ -1016,7 +1016,10 @@ class NoticesTable(Protocol):
     """Mail among ourselves, each once."""
 
     def add(self, notice: Notice) -> bool:
-        """Write it down to be sent; False when this person has one of this kind about it."""
+        """Write it down to be sent; False when this person has one of this kind about it.
+
+        One that was refused is written anew when it goes to another address now.
+        """
         ...
 
     def of(self, about: str) -> Sequence[Notice]:

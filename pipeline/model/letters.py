@@ -367,7 +367,9 @@ class Event:
 
 
 #: Mail among ourselves about an issue; each kind goes once to a person for one issue.
-NoticeKind = Literal["write", "write_backup", "approve", "review", "held_back", "not_sent"]
+NoticeKind = Literal[
+    "write", "write_backup", "approve", "review", "review_refused", "held_back", "not_sent",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

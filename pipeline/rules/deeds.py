@@ -23,6 +23,7 @@ _VERBS: Mapping[str, str] = {
     "compose": "composed it",
     "approve": "approved it",
     "stop": "stopped it",
+    "hold back": "held it back",
     "resolve": "decided on copies in doubt",
     "allow": "let it go after the restore",
     "pause": "paused letters to {}",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pipeline.model.catalog import Constellation, Newsletter
-from pipeline.model.letters import BeatState, Issue, NoticeKind
+from pipeline.model.catalog import Constellation, Newsletter, Staff
+from pipeline.model.letters import BeatState, DeliveryState, Issue, Notice, NoticeKind
 from pipeline.rules.letters.automatic import AUTOMATIC, WAITING
-from pipeline.rules.letters.rhythm import ON_TIME
+from pipeline.rules.letters.ledger import OPEN
+from pipeline.rules.letters.rhythm import latest
 
 #: The curator hears so long before the cut-off that an issue is not written,
 WRITE_AHEAD = timedelta(hours=24)
@@ -21,6 +22,9 @@ APPROVE_AHEAD = timedelta(hours=12)
 #: What did not go out is told so long after it; older things nobody needs to hear.
 TOLD_WITHIN = timedelta(days=7)
 
+#: A notice that has left, or of which nobody knows whether it arrived.
+HEARD: frozenset[DeliveryState] = frozenset({"accepted", "unknown"})
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -31,6 +35,8 @@ class Facts:
     constellation: Constellation
     beat: BeatState | None
     written: bool  #: nothing in its words holds it back
+    #: Who is told in place of an approver whose review mail was refused.
+    instead: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +51,9 @@ def due_notices(facts: Facts, now: datetime) -> tuple[Due, ...]:
     """Who is to be told of what at this moment, whether told before or not.
 
     A curated issue: its curator, then the backup, that it is not written; its approver that
-    it waits for a yes. An automatic one: its approver that it goes by itself; curator and
-    approver that it is held back while a hand can still mend it. Any: curator and approver
-    that it did not go out.
+    it waits for a yes. An automatic one: its approver that it goes by itself; others that this
+    mail was refused; curator and approver that it is held back while a hand can still mend it.
+    Any: curator and approver that it did not go out.
 
     Units:  now is aware
     """
@@ -70,10 +76,64 @@ def review_end(issue: Issue, newsletter: Newsletter, told_at: datetime) -> datet
     window = timedelta(hours=newsletter.review_window_h)
     if issue.review_until is None or issue.review_until - told_at >= window / 2:
         return None
-    rhythm = newsletter.rhythm
-    late = timedelta(hours=rhythm.late_within_h) if rhythm.late == "send" else ON_TIME
-    until = min(told_at + window, issue.due_at + max(late, ON_TIME))
+    until = min(told_at + window, latest(newsletter.rhythm, issue.due_at))
     return until if until > issue.review_until else None
+
+
+def nobody_asked(reviews: Sequence[Notice]) -> bool:
+    """Whether no mail that asks to look at an issue has left, or will.
+
+    One of which nobody knows counts as left: it very probably arrived.
+    """
+    return not any(one.state in HEARD | OPEN for one in reviews)
+
+
+def why_not_asked(reviews: Sequence[Notice], approver: Staff | None) -> str:
+    """Why the approver cannot be asked to look at an issue; empty when nothing speaks against it.
+
+    A mail that was refused holds for the very address it went to.
+    """
+    refused = refused_for(reviews, approver)
+    if refused is None:
+        return ""
+    why = refused.reason or "no reason given"
+    return f"the mail that asks {refused.name} to look at it was refused ({why})"
+
+
+def refused_for(reviews: Sequence[Notice], approver: Staff | None) -> Notice | None:
+    """The review mail that was refused for the approver, at the address that the file has now."""
+    if approver is None:
+        return None
+    refused = (one for one in reviews if one.state == "refused")
+    return next((one for one in refused if goes_to(one, approver)), None)
+
+
+def in_doubt(reviews: Sequence[Notice]) -> str:
+    """Whose review mail may not have arrived, where nobody else's surely has; else empty."""
+    if any(one.state == "accepted" for one in reviews):
+        return ""
+    return next((one.name for one in reviews if one.state == "unknown"), "")
+
+
+def goes_to(notice: Notice, to: Staff) -> bool:
+    """Whether a notice is for this person, at this person's present address."""
+    return notice.staff_key == to.key and notice.address == to.address
+
+
+def who_else(
+    constellation: Constellation, staff: Sequence[Staff], refused: Notice
+) -> tuple[str, ...]:
+    """Whom of us to tell that a mail was refused: curator and backup, or else the expert, or else
+    the first colleague with another address.
+    """
+    others = [
+        one.key
+        for one in staff
+        if one.key != refused.staff_key and one.address.lower() != refused.address.lower()
+    ]
+    near = [key for key in (constellation.curator, constellation.backup) if key in others]
+    far = sorted(others, key=lambda key: key != constellation.expert)
+    return tuple(dict.fromkeys(near)) or tuple(far[:1])
 
 
 def _by_hand(facts: Facts, now: datetime) -> Iterator[Due]:
@@ -95,6 +155,8 @@ def _by_itself(facts: Facts, now: datetime) -> Iterator[Due]:
     if issue.state == "scheduled" and issue.approved_by == AUTOMATIC:
         if issue.review_until is not None and now < issue.review_until:
             yield Due("review", people.approver)
+    elif issue.state in WAITING and facts.instead:
+        yield from (Due("review_refused", key) for key in facts.instead)
     elif issue.state in WAITING and issue.reason and now < issue.deadline_at:
         yield Due("held_back", people.curator)
         yield Due("held_back", people.approver)
@@ -105,3 +167,4 @@ def _did_not_go(facts: Facts, now: datetime) -> Iterator[Due]:
     if over and now < facts.issue.due_at + TOLD_WITHIN:
         yield Due("not_sent", facts.constellation.curator)
         yield Due("not_sent", facts.constellation.approver)
+        yield from (Due("not_sent", key) for key in facts.instead)

@@ -25,7 +25,17 @@ from pipeline.rules.letters.notice import (
     write_notice,
 )
 from pipeline.rules.news.address import link_hash
-from pipeline.rules.notices import TOLD_WITHIN, Due, Facts, due_notices, review_end
+from pipeline.rules.notices import (
+    HEARD,
+    TOLD_WITHIN,
+    Due,
+    Facts,
+    due_notices,
+    goes_to,
+    refused_for,
+    review_end,
+    who_else,
+)
 
 #: So many are marked as leaving at once, where the transport can tell what became of them.
 CHUNK = 20
@@ -79,7 +89,7 @@ def remind(ports: Ports) -> Reminded:
     notices = [
         (matter.issue.ref, write_notice(due.kind, to, matter, templates, now))
         for due, matter in new
-        if (to := ports.catalog.staff(due.staff_key)) is not None
+        if (to := matter.staff(due.staff_key)) is not None
     ]
     with ports.store.write() as tables:
         written = [(ref, one) for ref, one in notices if tables.notices.add(one)]
@@ -120,12 +130,34 @@ def _with_words(ports: Ports, tables: Tables, matter: Matter) -> Matter:
 def _untold(tables: Tables, matter: Matter, now: datetime) -> Iterator[Due]:
     issue = matter.issue
     beat = tables.letters.beats(issue.newsletter_key).get(issue.beat_on)
-    facts = Facts(issue, matter.newsletter, matter.constellation, beat, written=not matter.findings)
-    due = due_notices(facts, now)
-    told = {(one.kind, one.staff_key) for one in tables.notices.of(about(issue))} if due else set()
-    for one in due:
-        if (one.kind, one.staff_key) not in told:
+    notices = tables.notices.of(about(issue))
+    facts = Facts(
+        issue,
+        matter.newsletter,
+        matter.constellation,
+        beat,
+        written=not matter.findings,
+        instead=_instead(matter, notices),
+    )
+    for one in due_notices(facts, now):
+        if not _is_told(one, matter.staff(one.staff_key), notices):
             yield one
+
+
+def _instead(matter: Matter, notices: Sequence[Notice]) -> Sequence[str]:
+    """Whom to tell in place of an approver whose review mail was refused."""
+    reviews = [one for one in notices if one.kind == "review"]
+    refused = refused_for(reviews, matter.staff(matter.constellation.approver))
+    return who_else(matter.constellation, matter.firm.staff, refused) if refused else ()
+
+
+def _is_told(due: Due, to: Staff | None, notices: Sequence[Notice]) -> bool:
+    """Once is enough; a mail that was refused goes again when its address was mended."""
+    return to is None or any(
+        (one.kind, one.staff_key) == (due.kind, due.staff_key)
+        and (one.state != "refused" or goes_to(one, to))
+        for one in notices
+    )
 
 
 def _filled(ports: Ports, tables: Tables, matter: Matter) -> Matter:
@@ -178,6 +210,8 @@ def _settle_doubts(ports: Ports) -> Mapping[str, int]:
         died = [one for one in doubts if fates[one.public_id] == "not_left"]
         tables.notices.give_back(died, "a run died before sending it")
         known = [(one, _found(one, fates[one.public_id])) for one in doubts if one not in died]
+        for one, receipt in known:
+            _give_time(ports, tables, one, receipt)
         return tables.notices.settle(known, now)
 
 
@@ -220,13 +254,14 @@ def _settle(
     with ports.store.write() as tables:
         tables.notices.give_back(left, why)
         for one, receipt in receipts:
-            if one.kind == "review" and receipt.outcome == "accepted":
-                _give_time(ports, tables, one)
+            _give_time(ports, tables, one, receipt)
         return tables.notices.settle(receipts, ports.clock.now())
 
 
-def _give_time(ports: Ports, tables: Tables, review: Notice) -> None:
-    """Whoever hears late of an automatic issue still has time to look, and to stop it."""
+def _give_time(ports: Ports, tables: Tables, review: Notice, receipt: Receipt) -> None:
+    """Whoever hears, or may have heard, late of an automatic issue still has time to stop it."""
+    if review.kind != "review" or receipt.outcome not in HEARD:
+        return
     issue = tables.letters.find_issue(review.about.removeprefix("issue:"))
     newsletter = ports.catalog.newsletter(issue.newsletter_key)
     until = review_end(issue, newsletter, ports.clock.now()) if newsletter else None
@@ -243,9 +278,23 @@ def _build(ports: Ports, claimed: Sequence[Notice]) -> Iterator[Envelope | Recei
     """Each one's message; one that cannot be made is refused, and the others go on."""
     for one in claimed:
         try:
-            yield envelope_of(one, ports.catalog.firm, _answers(ports, one))
+            yield _envelope(ports, one)
         except BadInput as wrong:
             yield Receipt(one.public_id, "refused", wrong.message)
+
+
+def _envelope(ports: Ports, notice: Notice) -> Envelope:
+    """Answers go to a colleague; to the firm, where that colleague's address is none.
+
+    Raises: BadInput
+    """
+    firm, answers = ports.catalog.firm, _answers(ports, notice)
+    try:
+        return envelope_of(notice, firm, answers)
+    except BadInput:
+        if answers is None:
+            raise
+        return envelope_of(notice, firm, None)
 
 
 def _answers(ports: Ports, notice: Notice) -> Staff | None:

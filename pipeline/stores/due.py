@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from pipeline.model.letters import DeliveryState
 from pipeline.rules.letters import ledger
+from pipeline.rules.notices import HEARD
 from pipeline.stores.schema import deliveries, delivery_events, issues, meta, notices
 
 #: Only these issues go out.
@@ -24,14 +25,15 @@ _ATTEMPTS_LOCK = 0x61_73_74_72
 def may_go(connection: sa.Connection, now: datetime) -> sa.ColumnElement[bool]:
     """Issues of which a copy may leave: going, looked at long enough, not held by a restore.
 
-    While the mail that asks its approver to look has not left, nobody has looked.
+    Until the mail that asks its approver to look has left, nobody has looked; one that was
+    refused never does.
     """
-    asked = sa.literal("issue:").concat(issues.c.public_id)
-    waits = sa.exists().where(
-        notices.c.about == asked, notices.c.kind == "review", notices.c.state.in_(ledger.OPEN)
-    )
+    about = sa.literal("issue:").concat(issues.c.public_id)
+    asked = sa.exists().where(notices.c.about == about, notices.c.kind == "review")
+    waits = asked.where(notices.c.state.in_(ledger.OPEN))
+    heard = asked.where(notices.c.state.in_(HEARD))
     reviewed = sa.or_(
-        issues.c.review_until.is_(None), sa.and_(issues.c.review_until <= now, ~waits)
+        issues.c.review_until.is_(None), sa.and_(issues.c.review_until <= now, ~waits, heard)
     )
     return sa.and_(issues.c.state.in_(GOING), reviewed, ~_held_since_restore(connection))
 

@@ -29,7 +29,10 @@ class SqlNotices:
         self._connection = connection
 
     def add(self, notice: Notice) -> bool:
-        """Write it down to be sent; False when this person has one of this kind about it."""
+        """Write it down to be sent; False when this person has one of this kind about it.
+
+        One that was refused is written anew when it goes to another address now.
+        """
         row = {
             "public_id": notice.public_id or new_public_id(),
             "kind": notice.kind,
@@ -43,7 +46,19 @@ class SqlNotices:
             "state": "planned",
             "due_at": notice.due_at,
         }
-        return insert_once(self._connection, notices, row)
+        if insert_once(self._connection, notices, row):
+            return True
+        fresh = {"attempts": 0, "next_attempt_at": None, "settled_at": None, "reason": ""}
+        done = self._connection.execute(
+            sa.update(notices)
+            .where(
+                *(_c[name] == row[name] for name in ("about", "kind", "staff_key")),
+                _c.state == "refused",
+                _c.address != notice.address,
+            )
+            .values(**row, **fresh, fence=_c.fence + 1)
+        )
+        return done.rowcount == 1
 
     def of(self, about: str) -> Sequence[Notice]:
         """Oldest first."""

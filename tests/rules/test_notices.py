@@ -7,17 +7,37 @@ from datetime import timedelta
 
 import pytest
 
+from pipeline.model.letters import Notice
 from pipeline.rules.letters.automatic import AUTOMATIC
-from pipeline.rules.notices import TOLD_WITHIN, Due, Facts, due_notices
-from tests.builders import DUE, FERRIES, ISSUE, WEEKLY
+from pipeline.rules.notices import (
+    TOLD_WITHIN,
+    Due,
+    Facts,
+    due_notices,
+    in_doubt,
+    nobody_asked,
+    refused_for,
+    who_else,
+    why_not_asked,
+)
+from tests.builders import DUE, FERRIES, FIRM, ISSUE, NOW, WEEKLY
 
 HOUR = timedelta(hours=1)
 CUT_OFF, DEADLINE = ISSUE.cut_off_at, ISSUE.deadline_at
 ALONE = replace(WEEKLY, mode="automatic")
 
 
-def told(at, *, issue=ISSUE, newsletter=WEEKLY, beat="planned", written=False, people=FERRIES):
-    facts = Facts(issue, newsletter, people, beat, written)
+LIV = FIRM.staff[0]
+REVIEW = Notice(
+    "review", "issue:a", "liv", LIV.address, LIV.name, "It goes", "<p>x</p>", "x", NOW,
+    state="refused", reason="550 no such user",
+)  # fmt: skip
+
+
+def told(
+    at, *, issue=ISSUE, newsletter=WEEKLY, beat="planned", written=False, people=FERRIES, instead=()
+):
+    facts = Facts(issue, newsletter, people, beat, written, instead)
     return [(due.kind, due.staff_key) for due in due_notices(facts, at)]
 
 
@@ -101,3 +121,63 @@ def test_who_is_curator_and_approver_is_told_once():
     assert due_notices(Facts(missed, WEEKLY, people, "missed", written=False), DUE + HOUR) == (
         Due("not_sent", "liv"),
     )
+
+
+# ── a review mail that was refused ───────────────────────────────────────────────────────
+
+
+def test_others_are_told_that_the_approver_could_not_be_asked():
+    issue = replace(ISSUE, reason="the mail was refused")
+    both = [("review_refused", "eva"), ("review_refused", "tom")]
+    for at in (CUT_OFF, DEADLINE + HOUR, DUE + 12 * HOUR):
+        assert told(at, issue=issue, newsletter=ALONE, instead=("eva", "tom")) == both
+    missed = replace(issue, state="missed")
+    assert told(DUE + 30 * HOUR, issue=missed, newsletter=ALONE, instead=("eva", "tom")) == [
+        ("not_sent", "eva"), ("not_sent", "liv"), ("not_sent", "tom"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("states", "is_so"),
+    [
+        ((), True),
+        (("refused",), True),
+        (("refused", "refused"), True),
+        (("planned",), False),
+        (("attempting",), False),
+        (("deferred",), False),
+        (("accepted",), False),
+        (("unknown",), False),
+        (("refused", "planned"), False),
+        (("refused", "accepted"), False),
+    ],
+)
+def test_nobody_was_asked_where_no_mail_left_or_will(states, is_so):
+    assert nobody_asked([replace(REVIEW, state=state) for state in states]) == is_so
+
+
+def test_a_refusal_holds_for_the_very_address():
+    why = f"the mail that asks {LIV.name} to look at it was refused (550 no such user)"
+    assert why_not_asked([REVIEW], LIV) == why
+    assert refused_for([REVIEW], LIV) == REVIEW
+    assert "(no reason given)" in why_not_asked([replace(REVIEW, reason="")], LIV)
+    assert why_not_asked([REVIEW], replace(LIV, address="l@quaytide.example")) == ""
+    assert why_not_asked([REVIEW], FIRM.staff[1]) == ""
+    assert why_not_asked([replace(REVIEW, state="accepted")], LIV) == ""
+    assert why_not_asked([REVIEW], None) == why_not_asked([], LIV) == ""
+
+
+def test_a_doubt_is_told_where_nobody_surely_heard():
+    doubt = replace(REVIEW, state="unknown")
+    assert in_doubt([doubt]) == in_doubt([REVIEW, doubt]) == LIV.name
+    assert in_doubt([doubt, replace(REVIEW, state="accepted")]) == in_doubt([REVIEW]) == ""
+
+
+def test_who_hears_of_it_has_another_address():
+    assert who_else(FERRIES, FIRM.staff, REVIEW) == ("eva", "tom")
+    alone = replace(FERRIES, backup="", curator="liv")
+    assert who_else(replace(alone, expert="tom"), FIRM.staff, REVIEW) == ("tom",)
+    assert who_else(alone, FIRM.staff, REVIEW) == (FIRM.staff[1].key,)
+    shared = tuple(replace(one, address=LIV.address.upper()) for one in FIRM.staff)
+    assert who_else(FERRIES, shared, REVIEW) == ()
+    assert who_else(replace(FERRIES, backup="eva"), FIRM.staff, REVIEW) == ("eva",)

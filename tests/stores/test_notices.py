@@ -48,6 +48,23 @@ def test_each_kind_once_to_each_about_one_thing(notices):
     assert len(notices.of("issue:a")) == 3
 
 
+def test_one_that_was_refused_is_written_anew_for_a_mended_address(notices):
+    mended = replace(WRITE, address="eva.brandt@quaytide.example", subject="anew")
+    notices.add(WRITE)
+    assert not notices.add(mended)  # it has not been refused
+    (one,) = notices.attempting(claimed(notices))
+    notices.settle([(one, Receipt(one.public_id, "refused", "550 no such user"))], NOW)
+    assert not notices.add(WRITE)
+    assert notices.add(mended)
+    assert not notices.add(mended)
+    (anew,) = notices.of("issue:a")
+    assert (anew.state, anew.subject, anew.reason, anew.attempts) == ("planned", "anew", "", 0)
+    assert anew.public_id != one.public_id
+    assert [it.id for it in claimed(notices)] == [anew.id]
+    accepted = Receipt(one.public_id, "accepted")
+    assert notices.settle([(one, accepted)], NOW) == {"stale": 1}
+
+
 def test_what_is_due_is_claimed_by_one(notices):
     notices.add(WRITE)
     notices.add(replace(WRITE, staff_key="tom", due_at=NOW + MINUTE))

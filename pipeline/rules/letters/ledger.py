@@ -36,6 +36,9 @@ OUT: frozenset[DeliveryState] = frozenset({"accepted", "delivered", "bounced", "
 #: Why a copy is withheld that a stop held back; it goes once the issue is approved again.
 STOPPED = "stopped"
 
+#: Why a copy is withheld of an issue that nobody was asked to look at.
+NOT_ASKED = "its review mail was refused"
+
 #: Why a copy that was made for another account is kept back.
 MOVED = "moved to another account"
 

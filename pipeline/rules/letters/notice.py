@@ -26,6 +26,7 @@ from pipeline.rules.letters.envelope import borne
 from pipeline.rules.letters.language import issue_name
 from pipeline.rules.letters.mime import build_message, message_id
 from pipeline.rules.letters.render import inlined
+from pipeline.rules.letters.rhythm import latest
 from pipeline.rules.letters.tokens import PREVIEW, STOP
 from pipeline.rules.letters.wall import numbered
 
@@ -248,6 +249,33 @@ def _review(m: Matter, to: Staff) -> Said:
     )
 
 
+def _review_refused(m: Matter, to: Staff) -> Said:
+    people, zone = m.constellation, m.newsletter.rhythm.zone
+    approver = m.called(people.approver)
+    ends = m.when(latest(m.newsletter.rhythm, m.issue.due_at))
+    return Said(
+        subject=f"{m.name} is held back: {approver} could not be asked",
+        heading="Nobody was asked to look",
+        paragraphs=(
+            f"{m.name} was composed without a hand and was to go out on {m.due}, unless somebody "
+            "stopped it. It does not go, because nobody could look at it:",
+            f"{_sentence(m.issue.reason)}",
+            f"With another address of {approver} in firm.yaml, or another approver in "
+            f"constellations/{people.key}.yaml, the mail goes anew, and with it "
+            f"{m.newsletter.review_window_h} hours to look at the issue. Approved by a hand, it "
+            "goes without that mail.",
+            f"If nothing of this is done by {ends} ({zone}), it does not go out.",
+        ),
+        points_title="What it holds" if m.snippets else "",
+        points=_stories(m.snippets),
+        commands=(
+            ("To look at it", f"asterism issue show {m.issue.ref}"),
+            (f"To say yes, for {approver}",
+             f"asterism --as {people.approver} issue approve {m.issue.ref}"),
+        ),
+    )  # fmt: skip
+
+
 def _held_back(m: Matter, to: Staff) -> Said:
     return Said(
         subject=f"{m.name} is held back",
@@ -287,6 +315,7 @@ _SAYS = {
     "write_backup": _write_backup,
     "approve": _approve,
     "review": _review,
+    "review_refused": _review_refused,
     "held_back": _held_back,
     "not_sent": _not_sent,
 }

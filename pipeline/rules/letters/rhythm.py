@@ -81,6 +81,12 @@ def late_decision(rhythm: Rhythm, beat: Beat, now: datetime) -> LateDecision:
     return "missed"
 
 
+def latest(rhythm: Rhythm, due_at: datetime) -> datetime:
+    """Until when a beat that is due then may still be served."""
+    late = timedelta(hours=rhythm.late_within_h) if rhythm.late == "send" else ON_TIME
+    return due_at + max(late, ON_TIME)
+
+
 def instant(rhythm: Rhythm, on: date) -> tuple[datetime, str]:
     """(aware UTC instant of the rhythm's time on a local day, how its clock was settled).
 

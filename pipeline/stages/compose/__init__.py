@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pipeline.stages.compose.approving import Approved, Stopped, approve, stop
-from pipeline.stages.compose.automatic import Automatic, HeldBack, compose_automatic
+from pipeline.stages.compose.automatic import Automatic, compose_automatic
+from pipeline.stages.compose.holding import HeldBack
 from pipeline.stages.compose.opening import NoIssue, Opened, open_issues
 from pipeline.stages.compose.previewing import Preview, preview
 from pipeline.stages.compose.reviewing import Review, preview_page, review, stop_by_link

@@ -10,10 +10,8 @@ from pipeline.errors import BadInput, Conflict, NotFound
 from pipeline.model.catalog import Constellation, Newsletter
 from pipeline.model.letters import (
     Arithmetic,
-    BeatState,
     Finding,
     Issue,
-    IssueState,
     Notice,
     Snippet,
 )
@@ -34,7 +32,15 @@ from pipeline.rules.letters.automatic import (
 )
 from pipeline.rules.letters.notice import Matter, for_review, read_templates, write_notice
 from pipeline.rules.letters.rhythm import late_decision
+from pipeline.rules.notices import why_not_asked
 from pipeline.stages.compose.approving import Approved, be_unchanged, freeze
+from pipeline.stages.compose.holding import (
+    HeldBack,
+    approver_of,
+    hold_back,
+    reviews_of,
+    take_back_unasked,
+)
 from pipeline.stages.compose.planning import check, make_plan, render_all
 from pipeline.stages.compose.reading import (
     Draft,
@@ -46,15 +52,6 @@ from pipeline.stages.compose.reading import (
 )
 
 SHOWN = 3  #: so many findings are named in a reason
-
-
-@dataclass(frozen=True, slots=True)
-class HeldBack:
-    """An automatic issue that does not go, and why."""
-
-    ref: str
-    reason: str
-    over: bool = False  #: its time is past; before that each run tries again
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +69,22 @@ def compose_automatic(ports: Ports) -> Automatic:
     then headlines. What lint holds back from people it holds back here; then it is approved
     in the name of the file's `mode: automatic`. The review is always given in full: copies
     leave when it is over, which may be after the beat, but never later than the late policy
-    allows. What is not ready says why and is tried again by each run; what a person
-    approved or stopped is left alone.
+    allows. What is not ready says why and is tried again by each run; so is an issue whose
+    review mail was refused, until it can go to another address. What a person approved or
+    stopped is left alone.
 
     Raises: Down
     """
     ports = replace(ports, actor=AUTOMATIC)
-    going, held_back = [], []
+    going, held_back = [], [*take_back_unasked(ports)]
+    told = {one.ref for one in held_back}
     for issue in _due_for_review(ports):
         if ports.stopping():
             break
         outcome = _one(ports, issue)
         if isinstance(outcome, Approved):
             going.append(outcome)
-        elif outcome is not None:
+        elif outcome is not None and outcome.ref not in told:
             held_back.append(outcome)
     return Automatic(tuple(going), tuple(held_back))
 
@@ -108,16 +107,21 @@ def _one(ports: Ports, issue: Issue) -> Approved | HeldBack | None:
     _, newsletter = newsletter_of(ports, issue)
     now = ports.clock.now()
     until = max(issue.due_at, now + timedelta(hours=newsletter.review_window_h))
+    with ports.store.read() as tables:
+        reviews = reviews_of(tables, issue)
     try:
+        if unasked := why_not_asked(reviews, approver_of(ports, issue)):
+            return hold_back(ports, issue, unasked)  # until its time is over, for a hand to mend
         if late_decision(newsletter.rhythm, issue.beat, until) == "missed":
-            reason = issue.reason or _too_late(newsletter)
-            return _hold_back(ports, issue, reason, over=now >= issue.due_at)
+            # once an address was mended, what held it back before is no reason any more
+            reason = (not reviews and issue.reason) or _too_late(newsletter)
+            return hold_back(ports, issue, reason, over=now >= issue.due_at)
         composed = _compose(ports, issue)
         try:
             ready = _freeze(ports, composed, until)
         except (BadInput, NotFound) as wrong:  # a template, a note that was taken back
             ready = wrong.message
-        return _hold_back(ports, composed, ready) if isinstance(ready, str) else ready
+        return hold_back(ports, composed, ready) if isinstance(ready, str) else ready
     except Conflict:
         return None
 
@@ -315,17 +319,3 @@ def _named(findings: Sequence[Finding]) -> str:
 
 def _nobody(sum_: Arithmetic) -> str:
     return f"nobody would get it ({left_out_in_words(sum_) or 'there are no contacts'})"
-
-
-def _hold_back(ports: Ports, issue: Issue, reason: str, *, over: bool = False) -> HeldBack:
-    """Write down why it does not go; once for the same reason.
-
-    Raises: Conflict when a person moved it this very moment
-    """
-    state: IssueState = "missed" if over else issue.state
-    beat: BeatState = "missed" if over else "planned"
-    if (state, reason) != (issue.state, issue.reason):
-        with ports.store.write() as tables:
-            tables.letters.set_state(issue.id, state, reason=reason, expect=(issue.state,))
-            tables.letters.record_beat(issue.newsletter_key, issue.beat, beat, reason)
-    return HeldBack(issue.ref, reason, over)

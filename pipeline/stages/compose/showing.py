@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.errors import BadInput, Conflict
-from pipeline.model.letters import Arithmetic, Finding, Issue, Snippet, Verdict
+from pipeline.model.letters import Arithmetic, Finding, Issue, Notice, Snippet, Verdict
 from pipeline.model.log import Operation
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.audience import arithmetic
@@ -16,6 +16,8 @@ from pipeline.rules.letters.content_lock import why_locked
 from pipeline.rules.letters.curated import HEAD_LABELS, tidy_field
 from pipeline.rules.letters.curator_notes import moment_in_words
 from pipeline.rules.letters.wall import numbered
+from pipeline.rules.notices import in_doubt, why_not_asked
+from pipeline.stages.compose.holding import approver_of, reviews_of
 from pipeline.stages.compose.planning import check, make_plan, render_all
 from pipeline.stages.compose.reading import (
     FROZEN,
@@ -83,6 +85,7 @@ def show(ports: Ports, ref: str) -> IssueView:
         if issue.state in FROZEN or is_over(tables, issue):
             return _frozen(ports, tables, issue)
         draft = read_draft(ports, tables, issue)
+        reviews = reviews_of(tables, issue)
     plan = make_plan(ports, draft)
     findings = check(ports, draft, plan, render_all(ports, plan))
     return IssueView(
@@ -92,7 +95,7 @@ def show(ports: Ports, ref: str) -> IssueView:
         arithmetic=plan.arithmetic,
         verdicts=plan.verdicts,
         variants=len(plan.variations),
-        next_step=_next_step(ports, draft, findings),
+        next_step=_next_step(ports, draft, findings, reviews),
     )
 
 
@@ -105,7 +108,7 @@ def _frozen(ports: Ports, tables: Tables, issue: Issue) -> IssueView:
     said = {
         "approved": f"It goes out on {when}. {stops}",
         "scheduled": f"It goes by itself on {when}, unless somebody stops it; until then people "
-        f"look at it. {stops}"
+        f"look at it.{_doubt(tables, issue)} {stops}"
         if issue.review_until
         else f"It goes out on {when}. {stops}",
         "sending": f"It is going out. `asterism issue stop {issue.ref}` holds back the rest.",
@@ -124,19 +127,26 @@ def _frozen(ports: Ports, tables: Tables, issue: Issue) -> IssueView:
     )
 
 
+def _doubt(tables: Tables, issue: Issue) -> str:
+    name = in_doubt(reviews_of(tables, issue))
+    return f" Whether its review mail reached {name} is not known." if name else ""
+
+
 def _placed(snippets: tuple[Snippet, ...]) -> tuple[Placed, ...]:
     placed = [Placed(number, snippet) for number, snippet in numbered(snippets)]
     inside = {item.snippet.id for item in placed}
     return (*placed, *(Placed(0, snippet) for snippet in snippets if snippet.id not in inside))
 
 
-def _next_step(ports: Ports, draft: Draft, findings: tuple[Finding, ...]) -> str:
+def _next_step(
+    ports: Ports, draft: Draft, findings: tuple[Finding, ...], reviews: Sequence[Notice]
+) -> str:
     issue, now = draft.issue, ports.clock.now()
     newsletter = draft.material.newsletter
     if issue.state in ("missed", "cancelled"):
         return f"Nothing: it is {issue.state}. {issue.reason}".strip()
     if newsletter.mode == "automatic" and issue.state in WAITING and now < issue.due_at:
-        return _by_itself(ports, draft)
+        return _by_itself(ports, draft, reviews)
     blocking = sum(finding.blocks for finding in findings)
     if blocking:
         things = "one thing is" if blocking == 1 else f"{blocking} things are"
@@ -150,10 +160,16 @@ def _next_step(ports: Ports, draft: Draft, findings: tuple[Finding, ...]) -> str
     return f"Ready. {approver} approves it by {deadline}: `{command}`."
 
 
-def _by_itself(ports: Ports, draft: Draft) -> str:
+def _by_itself(ports: Ports, draft: Draft, reviews: Sequence[Notice]) -> str:
     """What happens when nobody does anything, and what a hand can still do."""
     issue = draft.issue
     goes = f"goes out on {_local(ports, issue, issue.due_at)}, unless somebody stops it"
+    if unasked := why_not_asked(reviews, approver_of(ports, issue)):
+        key = draft.material.constellation.approver
+        return (
+            f"It is held back: {unasked}. With another address in firm.yaml the mail goes anew; "
+            f"or a hand approves it: `asterism --as {key} issue approve {issue.ref}`."
+        )
     if issue.reason:
         return f"It is held back: {issue.reason}. Mended, it is tried again by itself and {goes}."
     composed = _local(ports, issue, review_at(issue, draft.material.newsletter))

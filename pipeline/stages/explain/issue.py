@@ -15,6 +15,7 @@ from pipeline.rules.letters.content_lock import OPEN_STATES
 from pipeline.rules.letters.curator_notes import day_in_words, moment_in_words
 from pipeline.rules.letters.language import issue_name
 from pipeline.rules.letters.lint import lint_issue
+from pipeline.rules.letters.notice import about
 from pipeline.rules.news.address import link_hash
 from pipeline.stages.explain.parts import Part, Parts, brief, first, joined, whole
 
@@ -23,7 +24,7 @@ STEPS = 5
 LINES = 4
 MINOR = 5
 #: Steps that moved the issue as a whole; they are always shown.
-_MOVES = frozenset({"open", "compose", "approve", "stop", "resolve", "allow"})
+_MOVES = frozenset({"open", "compose", "approve", "stop", "hold back", "resolve", "allow"})
 
 
 def explain_issue(ports: Ports, ref: str) -> Part:
@@ -42,6 +43,7 @@ def explain_issue(ports: Ports, ref: str) -> Part:
             _lint(ports, tables, issue, snippets),
             whole(*_audience(tables, issue)),
             whole(*_deliveries(tables, issue)),
+            whole(*_notices(tables, issue)),
         ])  # fmt: skip
 
 
@@ -176,6 +178,15 @@ def _deliveries(tables: Tables, issue: Issue) -> Iterator[Step]:
         copies = "copy" if number == 1 else "copies"
         doubts = _doubts(tables, issue, purpose) if state == "unknown" else ""
         yield Step(None, f"{number} {purpose} {copies} {_words(state)}", doubts)
+
+
+def _notices(tables: Tables, issue: Issue) -> Iterator[Step]:
+    """What our own people were told of it by mail, and how each fared."""
+    for one in tables.notices.of(about(issue)):
+        doubt = one.kind == "review" and one.state == "unknown"
+        counts = "it may have arrived, so it counts as left" if doubt else ""
+        detail = "\n".join(part for part in (one.reason, counts) if part)
+        yield Step(one.due_at, f"Mail to {one.name}, “{one.subject}”: {_words(one.state)}", detail)
 
 
 def _doubts(tables: Tables, issue: Issue, purpose: Purpose) -> str:

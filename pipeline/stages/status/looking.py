@@ -14,8 +14,10 @@ from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.content_lock import OPEN_STATES
 from pipeline.rules.letters.ledger import STOPPED
 from pipeline.rules.letters.lint import lint_issue
+from pipeline.rules.letters.notice import about
 from pipeline.rules.letters.rhythm import beats, late_decision, next_beat, not_before
 from pipeline.rules.news.address import link_hash
+from pipeline.rules.notices import in_doubt, why_not_asked
 from pipeline.stages.status.standing import (
     Health,
     MissedBeat,
@@ -167,6 +169,8 @@ def _progress(
         needs_https=ports.transport.name != "file",
     )  # fmt: skip
     beat = issue.beat
+    reviews = [one for one in tables.notices.of(about(issue)) if one.kind == "review"]
+    approver = ports.catalog.staff(constellation.approver)
     return Unfinished(
         issue=issue,
         late=late_decision(newsletter.rhythm, beat, ports.clock.now()),
@@ -174,6 +178,8 @@ def _progress(
         written=sum(bool(s.take or s.general_wording) for s in main),
         held_back=held_back,
         missing=sum(finding.blocks for finding in findings),
+        unasked=bool(why_not_asked(reviews, approver)),
+        in_doubt=in_doubt(reviews),
     )
 
 

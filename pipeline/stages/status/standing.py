@@ -49,6 +49,8 @@ class Unfinished:
     written: int  #: of these, with our take
     held_back: int  #: copies that a stop took back after others had left
     missing: int  #: what lint finds in its words and holds it back
+    unasked: bool = False  #: its review mail was refused, for the approver and address of now
+    in_doubt: str = ""  #: who may not have got its review mail
 
 
 @dataclass(frozen=True, slots=True)

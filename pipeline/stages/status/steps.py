@@ -182,7 +182,7 @@ def _issue(
     due = moment_in_words(issue.due_at, newsletter.zone)
     if issue.state in ("approved", "scheduled"):
         if issue.goes_at > found.at:
-            yield _going(newsletter, issue, name)
+            yield _going(newsletter, progress, name)
     elif issue.state == "sending":
         if not found.due_now and issue.ref not in found.held:
             yield Next(f"{name} is going out; what is left waits for its time.")
@@ -204,17 +204,22 @@ def _issue(
         approve = f"asterism {_acting(catalog, issue)}issue approve {issue.ref}"
         yield Next(f"{name} is stopped{why}; approved again, it goes on.", approve)
     elif _composes_itself(catalog, issue):
-        yield _by_itself(catalog, found, newsletter, issue, name)
+        yield _by_itself(catalog, found, newsletter, progress, name)
     else:
         yield _draft(catalog, found, newsletter, progress, name)
 
 
-def _going(newsletter: NewsletterStatus, issue: Issue, name: str) -> Next:
+def _going(newsletter: NewsletterStatus, progress: Unfinished, name: str) -> Next:
+    issue, doubt = progress.issue, ""
     when = moment_in_words(issue.goes_at, newsletter.zone)
     if issue.review_until is None:
         return Next(f"{name} is approved and goes out on {when}.")
+    if progress.in_doubt:
+        doubt = (
+            f" Whether its review mail reached {progress.in_doubt} is not known: say so to them."
+        )
     return Next(
-        f"{name} composed itself and goes out on {when}, unless somebody stops it.",
+        f"{name} composed itself and goes out on {when}, unless somebody stops it.{doubt}",
         f"asterism issue stop {issue.ref}",
     )
 
@@ -225,9 +230,20 @@ def _composes_itself(catalog: Catalog, issue: Issue) -> bool:
 
 
 def _by_itself(
-    catalog: Catalog, found: Status, newsletter: NewsletterStatus, issue: Issue, name: str
+    catalog: Catalog,
+    found: Status,
+    newsletter: NewsletterStatus,
+    progress: Unfinished,
+    name: str,
 ) -> Next:
+    issue = progress.issue
     due = moment_in_words(issue.due_at, newsletter.zone)
+    if progress.unasked:
+        what = (
+            f"{name}, due on {due}, is held back: {issue.reason}. Mend the address, and the mail "
+            f"goes anew; or look with `asterism issue show {issue.ref}`, and approve it."
+        )
+        return Next(what, f"asterism {_acting(catalog, issue)}issue approve {issue.ref}")
     if issue.reason:
         what = f"{name}, due on {due}, is held back: {issue.reason}. It is tried again by itself."
         return Next(what, f"asterism issue show {issue.ref}")
