@@ -14,6 +14,8 @@ from pipeline.model.sales import AccountCoverage
 WIDTH = 640.0
 #: A row is never higher than this, so that a few accounts make no tower.
 TALLEST = 76.0
+#: A sky is at least so high, so that a few accounts make no strip.
+LOWEST = 150.0
 #: How far a star may stray from its place, in parts of it.
 STRAY = 0.38
 MARGIN = 18.0
@@ -43,9 +45,9 @@ def stars(accounts: Sequence[AccountCoverage]) -> tuple[Star, ...]:
     if not accounts:
         return ()
     ordered = sorted(accounts, key=lambda account: _chance(account.key))
-    columns = ceil(sqrt(len(ordered) * 2.2))
+    columns, rows = _grid(len(ordered))
     wide = (WIDTH - 2 * MARGIN) / columns
-    high = min(wide, TALLEST)
+    high = min(wide, max(TALLEST, (LOWEST - 2 * MARGIN) / rows))
     return tuple(
         Star(
             account,
@@ -74,9 +76,9 @@ def lines(found: Sequence[Star]) -> tuple[tuple[Star, Star], ...]:
 def sky(accounts: Sequence[AccountCoverage], told: str) -> Markup:
     """The picture as SVG; `told` says in one sentence what it shows."""
     placed = stars(accounts)
-    wide = (WIDTH - 2 * MARGIN) / max(1, ceil(sqrt(len(placed) * 2.2)))
+    wide = (WIDTH - 2 * MARGIN) / _grid(len(placed))[0]
     size = max(1.6, min(6.0, wide * 0.11))
-    height = round(max((star.y for star in placed), default=40.0) + MARGIN + 10)
+    height = round(max(LOWEST, max((star.y for star in placed), default=0.0) + MARGIN + 10))
     drawn = Markup("").join(
         Markup('<line x1="{}" y1="{}" x2="{}" y2="{}"/>').format(a.x, a.y, b.x, b.y)
         for a, b in lines([star for star in placed if star.light == "hand"])
@@ -93,6 +95,12 @@ def sky(accounts: Sequence[AccountCoverage], told: str) -> Markup:
         lines=drawn,
         stars=Markup("").join(_drawn(star, size) for star in placed),
     )
+
+
+def _grid(number: int) -> tuple[int, int]:
+    """(columns, rows) for so many stars, at least one of each."""
+    columns = max(1, ceil(sqrt(number * 2.2)))
+    return columns, max(1, ceil(number / columns))
 
 
 def _drawn(star: Star, size: float) -> Markup:
