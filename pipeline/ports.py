@@ -22,6 +22,7 @@ from pipeline.model.letters import (
     Delivery,
     DeliveryState,
     EditionKind,
+    EmptyBeat,
     Envelope,
     Event,
     Fate,
@@ -614,6 +615,10 @@ class LettersTable(Protocol):
         ...
 
     def beats(self, newsletter: str) -> Mapping[date, BeatState]: ...
+
+    def empty_beats(self, newsletter: str) -> Sequence[EmptyBeat]:
+        """Those that were missed without an issue, the latest first."""
+        ...
 
     def record_beat(
         self, newsletter: str, beat: Beat, state: BeatState, reason: str = ""

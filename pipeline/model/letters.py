@@ -36,6 +36,15 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class EmptyBeat:
+    """A beat that was missed and has no issue."""
+
+    on: date  #: local
+    due_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Issue:
     """One dated number of a newsletter."""
 
@@ -366,9 +375,11 @@ class Event:
     detail: str = ""  #: a stranger's words, cleaned and cut
 
 
-#: Mail among ourselves about an issue; each kind goes once to a person for one issue.
+#: Mail among ourselves about an issue, or a beat that has none; each kind goes once to a person
+#: for one of them.
 NoticeKind = Literal[
     "write", "write_backup", "approve", "review", "review_refused", "held_back", "not_sent",
+    "no_issue",
 ]  # fmt: skip
 
 
@@ -377,7 +388,7 @@ class Notice:
     """One mail to one of us, frozen when it was written."""
 
     kind: NoticeKind
-    about: str  #: "issue:PUBLICID"
+    about: str  #: "issue:PUBLICID", or "beat:NEWSLETTER/2026-12-01" where there is none
     staff_key: str
     address: str
     name: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipeline.model.catalog import Constellation, Newsletter, Staff
-from pipeline.model.letters import BeatState, DeliveryState, Issue, Notice, NoticeKind
+from pipeline.model.letters import BeatState, DeliveryState, EmptyBeat, Issue, Notice, NoticeKind
 from pipeline.rules.letters.automatic import AUTOMATIC, WAITING
 from pipeline.rules.letters.ledger import OPEN
 from pipeline.rules.letters.rhythm import latest
@@ -63,6 +63,14 @@ def due_notices(facts: Facts, now: datetime) -> tuple[Due, ...]:
     else:
         found += [*_by_hand(facts, now)]
     return tuple(dict.fromkeys(found))
+
+
+def due_for_beat(beat: EmptyBeat, people: Constellation, now: datetime) -> tuple[Due, ...]:
+    """Who is to be told that a beat had no issue: who hears of one that did not go out."""
+    if now >= beat.due_at + TOLD_WITHIN:
+        return ()
+    both = (Due("no_issue", people.curator), Due("no_issue", people.approver))
+    return tuple(dict.fromkeys(both))
 
 
 def review_end(issue: Issue, newsletter: Newsletter, told_at: datetime) -> datetime | None:

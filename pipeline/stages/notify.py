@@ -9,19 +9,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pipeline.errors import BadInput, Conflict, Down
-from pipeline.model.catalog import Staff
-from pipeline.model.letters import Envelope, Fate, Notice, NoticeKind, Receipt
+from pipeline.model.catalog import Constellation, Staff
+from pipeline.model.letters import EmptyBeat, Envelope, Fate, Notice, NoticeKind, Receipt
 from pipeline.owners import is_dead, this_process
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.audience import arithmetic
 from pipeline.rules.letters.automatic import WAITING
 from pipeline.rules.letters.lint import lint_issue
 from pipeline.rules.letters.notice import (
+    Gap,
     Matter,
     about,
+    about_beat,
     envelope_of,
     for_review,
     read_templates,
+    write_no_issue,
     write_notice,
 )
 from pipeline.rules.news.address import link_hash
@@ -30,6 +33,7 @@ from pipeline.rules.notices import (
     TOLD_WITHIN,
     Due,
     Facts,
+    due_for_beat,
     due_notices,
     goes_to,
     refused_for,
@@ -49,7 +53,7 @@ class Told:
     """One notice that was written down."""
 
     kind: NoticeKind
-    ref: str  #: the issue's
+    ref: str  #: the issue's, or its newsletter's key where there is none
     name: str  #: whom it goes to
 
 
@@ -83,10 +87,16 @@ def remind(ports: Ports) -> Reminded:
             for matter in _matters(ports, tables)
             for due in _untold(tables, matter, now)
         ]
-    if not new:
+        gaps = list(_gaps(ports, tables, now))
+    if not new and not gaps:
         return Reminded()
     templates = read_templates(ports.workspace.template)
     notices = [
+        (gap.newsletter.key, write_no_issue(to, gap, templates, now))
+        for due, gap in gaps
+        if (to := ports.catalog.staff(due.staff_key)) is not None
+    ]
+    notices += [
         (matter.issue.ref, write_notice(due.kind, to, matter, templates, now))
         for due, matter in new
         if (to := matter.staff(due.staff_key)) is not None
@@ -142,6 +152,25 @@ def _untold(tables: Tables, matter: Matter, now: datetime) -> Iterator[Due]:
     for one in due_notices(facts, now):
         if not _is_told(one, matter.staff(one.staff_key), notices):
             yield one
+
+
+def _gaps(ports: Ports, tables: Tables, now: datetime) -> Iterator[tuple[Due, Gap]]:
+    """Beats that had no issue: of each newsletter one mail to each, about all that are not told."""
+    for constellation in ports.catalog.constellations:
+        for newsletter in constellation.newsletters:
+            beats = tables.letters.empty_beats(newsletter.key)
+            due = due_for_beat(beats[0], constellation, now) if beats else ()
+            if due and (untold := tuple(_not_told(tables, newsletter.key, beats))):
+                gap = Gap(newsletter, constellation, ports.catalog.firm, untold)
+                yield from ((one, gap) for one in due)
+
+
+def _not_told(tables: Tables, key: str, beats: Sequence[EmptyBeat]) -> Iterator[EmptyBeat]:
+    """Back to the last one of which there is a notice: it told of those before it."""
+    for beat in beats:
+        if tables.notices.of(about_beat(key, beat)):
+            return
+        yield beat
 
 
 def _instead(matter: Matter, notices: Sequence[Notice]) -> Sequence[str]:
@@ -299,11 +328,21 @@ def _envelope(ports: Ports, notice: Notice) -> Envelope:
 
 def _answers(ports: Ports, notice: Notice) -> Staff | None:
     """Who gets what is written back: the curator; what the curator writes, the approver."""
-    with ports.store.read() as tables:
-        issue = tables.letters.find_issue(notice.about.removeprefix("issue:"))
-    constellation = ports.catalog.constellation(issue.constellation_key)
+    constellation = _constellation(ports, notice)
     if constellation is None:
         return None
     others = [key for key in (constellation.curator, constellation.approver)
               if key != notice.staff_key]  # fmt: skip
     return ports.catalog.staff(others[0]) if others else None
+
+
+def _constellation(ports: Ports, notice: Notice) -> Constellation | None:
+    """Whose issue, or whose beat, it tells of; None when no file has it any more."""
+    kind, _, name = notice.about.partition(":")
+    if kind == "issue":
+        with ports.store.read() as tables:
+            key = tables.letters.find_issue(name).newsletter_key
+    else:
+        key = name.partition("/")[0]
+    newsletter = ports.catalog.newsletter(key)
+    return ports.catalog.constellation(newsletter.constellation) if newsletter else None

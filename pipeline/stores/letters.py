@@ -16,6 +16,7 @@ from pipeline.model.letters import (
     Beat,
     BeatState,
     EditionKind,
+    EmptyBeat,
     Issue,
     IssueState,
     LetterStory,
@@ -51,6 +52,19 @@ class SqlLetters:
             .order_by(schema.beats.c.beat_on)
         )
         return {on: cast(BeatState, state) for on, state in rows}
+
+    def empty_beats(self, newsletter: str) -> Sequence[EmptyBeat]:
+        beats, issues = schema.beats.c, schema.issues.c
+        has_issue = sa.exists().where(
+            issues.newsletter_id == beats.newsletter_id, issues.beat_on == beats.beat_on
+        )
+        rows = self._connection.execute(
+            sa.select(beats.beat_on, beats.due_at, beats.reason)
+            .join(schema.newsletters)
+            .where(schema.newsletters.c.key == newsletter, beats.state == "missed", ~has_issue)
+            .order_by(beats.beat_on.desc())
+        )
+        return [EmptyBeat(row.beat_on, row.due_at, row.reason) for row in rows]
 
     def record_beat(self, newsletter: str, beat: Beat, state: BeatState, reason: str = "") -> None:
         row = {

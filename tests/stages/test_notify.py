@@ -175,6 +175,72 @@ def test_two_who_look_at_once_write_one(weekly):
     assert len(notices(weekly, "ferry-weekly")) == 2
 
 
+# ── a beat that has no issue ─────────────────────────────────────────────────────────────
+
+
+def asleep(scene, weeks: int) -> None:
+    """Off until two days after a beat, and then it looks."""
+    scene.at(DUE + timedelta(days=7 * weeks + 2))
+    open_issues(scene.ports)
+
+
+def beat_notices(scene, day: str):
+    with scene.store.read() as tables:
+        return tables.notices.of(f"beat:ferry-weekly/{day}")
+
+
+def test_a_beat_without_an_issue_is_told_once_to_the_same_people(weekly):
+    asleep(weekly, 1)
+    both = [("no_issue", "Eva Brandt"), ("no_issue", "Liv Haugen")]
+    first = remind(weekly.ports)
+    assert [one for one in written(first) if one[0] == "no_issue"] == both
+    assert {one.ref for one in first.written if one.kind == "no_issue"} == {"ferry-weekly"}
+    assert written(remind(weekly.ports)) == []
+    one, _ = beat_notices(weekly, "2027-03-18")
+    flat = one.text.replace("\n", " ")
+    assert one.subject == "Between Quays did not go out on 18 March 2027"
+    assert "No issue was opened for it: the program did not run in time." in flat
+    assert "Nor did it go out on" not in flat
+
+
+def test_after_a_long_sleep_one_mail_tells_of_all(weekly):
+    asleep(weekly, 4)
+    told = [one for one in written(remind(weekly.ports)) if one[0] == "no_issue"]
+    assert told == [("no_issue", "Eva Brandt"), ("no_issue", "Liv Haugen")]
+    one, _ = beat_notices(weekly, "2027-04-08")
+    assert one.text.count("Thursday") == 4  # the last in the sentence, the others in the list
+    for day in ("1 April", "18 March"):
+        assert f"- Thursday {day} 2027, 07:30" in one.text
+    weekly.at(DUE + timedelta(days=44))  # it slept over another one
+    open_issues(weekly.ports)
+    remind(weekly.ports)
+    (again, _) = beat_notices(weekly, "2027-04-22")
+    assert "Nor did it go out on" not in again.text
+
+
+def test_what_is_long_past_is_not_told(weekly):
+    asleep(weekly, 1)
+    weekly.at(DUE + timedelta(days=14))
+    assert [one for one in written(remind(weekly.ports)) if one[0] == "no_issue"] == []
+
+
+def test_it_leaves_as_mail_among_ourselves_with_answers_to_a_colleague(weekly):
+    asleep(weekly, 1)
+    remind(weekly.ports)
+    transport = ScriptedTransport()
+    send_notices(replace(weekly.ports, transport=transport))
+    mails = [message_from_bytes(one.message, policy=policy.SMTP) for one in transport.sent]
+    told = {
+        mail["To"].addresses[0].addr_spec: mail["Reply-To"].addresses[0].addr_spec
+        for mail in mails
+        if "did not go out on 18" in mail["Subject"]
+    }
+    assert told == {
+        "eva@quaytide.example": "liv@quaytide.example",
+        "liv@quaytide.example": "eva@quaytide.example",
+    }
+
+
 # ── sending ──────────────────────────────────────────────────────────────────────────────
 
 

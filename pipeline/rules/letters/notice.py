@@ -11,6 +11,7 @@ from pipeline.model.catalog import Constellation, Firm, Newsletter, Staff
 from pipeline.model.letters import (
     Arithmetic,
     Content,
+    EmptyBeat,
     Envelope,
     Finding,
     Issue,
@@ -21,7 +22,7 @@ from pipeline.model.letters import (
 from pipeline.rules.letters import markdown, merge, sandbox
 from pipeline.rules.letters.audience import left_out_in_words
 from pipeline.rules.letters.brand import palette
-from pipeline.rules.letters.curator_notes import moment_in_words
+from pipeline.rules.letters.curator_notes import day_in_words, moment_in_words
 from pipeline.rules.letters.envelope import borne
 from pipeline.rules.letters.language import issue_name
 from pipeline.rules.letters.mime import build_message, message_id
@@ -48,6 +49,10 @@ class Matter:
     sum: Arithmetic | None = None  #: who gets it, once that is frozen
     preview_url: str = ""
     stop_url: str = ""
+
+    @property
+    def about(self) -> str:
+        return about(self.issue)
 
     @property
     def name(self) -> str:
@@ -83,9 +88,36 @@ class Said:
     close: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Beats of a newsletter that had no issue, of which nobody was told; the latest first."""
+
+    newsletter: Newsletter
+    constellation: Constellation
+    firm: Firm
+    beats: tuple[EmptyBeat, ...]
+
+    @property
+    def name(self) -> str:
+        return self.newsletter.title
+
+    @property
+    def about(self) -> str:
+        return about_beat(self.newsletter.key, self.beats[0])
+
+    def when(self, beat: EmptyBeat) -> str:
+        zone = self.newsletter.rhythm.zone
+        return f"{moment_in_words(beat.due_at, zone)} ({zone})"
+
+
 def about(issue: Issue) -> str:
     """How a notice names its issue."""
     return f"issue:{issue.public_id}"
+
+
+def about_beat(newsletter: str, beat: EmptyBeat) -> str:
+    """How a notice names a beat that has no issue."""
+    return f"beat:{newsletter}/{beat.on.isoformat()}"
 
 
 def read_templates(read: Callable[[str], str]) -> Mapping[str, str]:
@@ -127,13 +159,32 @@ def write_notice(
     Shape:  templates holds HTML and TEXT with what they include
     Raises: BadInput for a template that cannot be rendered
     """
-    said = _SAYS[kind](matter, to)
+    return _written(kind, to, matter, _SAYS[kind](matter, to), templates, now)
+
+
+def write_no_issue(to: Staff, gap: Gap, templates: Mapping[str, str], now: datetime) -> Notice:
+    """One mail about all beats without an issue of which nobody was told: no burst of them.
+
+    Shape:  templates as for `write_notice`
+    Raises: BadInput for a template that cannot be rendered
+    """
+    return _written("no_issue", to, gap, _no_issue(gap), templates, now)
+
+
+def _written(
+    kind: NoticeKind,
+    to: Staff,
+    matter: Matter | Gap,
+    said: Said,
+    templates: Mapping[str, str],
+    now: datetime,
+) -> Notice:
     values = _values(said, to, matter)
     html = sandbox.render(HTML, templates, values, _HTML_FILTERS)
     text = sandbox.render(TEXT, templates, values, _TEXT_FILTERS)
     return Notice(
         kind=kind,
-        about=about(matter.issue),
+        about=matter.about,
         staff_key=to.key,
         address=to.address,
         name=to.name,
@@ -310,6 +361,22 @@ def _not_sent(m: Matter, to: Staff) -> Said:
     )
 
 
+def _no_issue(gap: Gap) -> Said:
+    last, *before = gap.beats
+    return Said(
+        subject=f"{gap.name} did not go out on {day_in_words(last.on)}",
+        heading="Nothing went out",
+        paragraphs=(
+            f"{gap.name} was due on {gap.when(last)}, and there was no issue that could go.",
+            f"Why: {_sentence(last.reason)}",
+            "The stories are still there for the next issue.",
+        ),
+        points_title="Nor did it go out on" if before else "",
+        points=_some([f"{gap.when(beat)}: {beat.reason}" for beat in before]),
+        commands=(("What is next", "asterism status"),),
+    )
+
+
 _SAYS = {
     "write": _write,
     "write_backup": _write_backup,
@@ -375,7 +442,7 @@ class _House:
     logo: str
 
 
-def _values(said: Said, to: Staff, matter: Matter) -> dict[str, Any]:
+def _values(said: Said, to: Staff, matter: Matter | Gap) -> dict[str, Any]:
     plain = _plain
     return {
         "letter": _House(matter.firm.name, matter.firm.brand.logo),

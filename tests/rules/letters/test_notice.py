@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import date, timedelta
 from email import message_from_bytes, policy
 from typing import get_args
 
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.model.letters import Arithmetic, Finding, NoticeKind
+from pipeline.model.letters import Arithmetic, EmptyBeat, Finding, NoticeKind
 from pipeline.rules.letters.merge import WIDTH
-from pipeline.rules.letters.notice import Matter, about, envelope_of, write_notice
+from pipeline.rules.letters.notice import (
+    Gap,
+    Matter,
+    about,
+    envelope_of,
+    write_no_issue,
+    write_notice,
+)
 from tests.builders import DUE, FERRIES, FIRM, ISSUE, NOW, WEEKLY, snippet
 from tests.rules.letters.samples import TEMPLATES
 
@@ -35,7 +43,11 @@ def made(kind="review", to=LIV, **changes):
     return write_notice(kind, to, replace(MATTER, **changes), TEMPLATES, NOW)
 
 
-@pytest.mark.parametrize("kind", get_args(NoticeKind))
+#: Of an issue; one kind tells of a beat that has none.
+KINDS = [kind for kind in get_args(NoticeKind) if kind != "no_issue"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_says_the_same_in_html_and_text(kind):
     notice = made(kind)
     assert (notice.kind, notice.staff_key, notice.address) == (kind, "liv", LIV.address)
@@ -81,9 +93,25 @@ def test_our_own_sentence_is_not_turned_by_a_name_from_right_to_left():
 
 
 def test_only_the_review_has_links():
-    for kind in get_args(NoticeKind):
+    for kind in KINDS:
         has = f"{ROOT}/stop/s" in made(kind).text
         assert has == (kind == "review")
+
+
+def test_a_beat_without_an_issue_names_those_before_it():
+    days = [EmptyBeat(date(2027, 3, day), DUE - timedelta(days=11 - day), "asleep <b>")
+            for day in (11, 10, 9)]  # fmt: skip
+    gap = Gap(WEEKLY, FERRIES, FIRM, tuple(days))
+    notice = write_no_issue(EVA, gap, TEMPLATES, NOW)
+    assert (notice.kind, notice.about) == ("no_issue", "beat:ferry-weekly/2027-03-11")
+    assert notice.subject == "Between Quays did not go out on 11 March 2027"
+    flat = notice.text.replace("\n", " ")
+    assert "Why: Asleep <b>." in flat
+    assert "- Wednesday 10 March 2027, 07:30 (Europe/Oslo): asleep <b>" in flat.replace("   ", " ")
+    assert "<b>" not in notice.html
+    alone = write_no_issue(EVA, replace(gap, beats=gap.beats[:1]), TEMPLATES, NOW)
+    assert "Nor did it go out on" in notice.text
+    assert "Nor did it go out on" not in alone.text
 
 
 def test_long_lists_end_with_a_count():
