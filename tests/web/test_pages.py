@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from starlette.requests import Request
 
+from pipeline.rules.letters.brand import contrast
 from pipeline.stages.compose.reviewing import Review
 from pipeline.web.pages import page
+from pipeline.web.public import STATIC
 
 RIGHT_TO_LEFT = "שבוע על המזח 7"
 
@@ -43,3 +46,20 @@ def test_without_a_foot_the_stars_are_the_last_thing_on_the_page():
     footer = re.search(r"<footer>\s*(.*?)\s*</footer>", html, re.DOTALL)
     assert footer
     assert re.fullmatch(r'<p class="mark" aria-hidden="true">.*?</p>', footer[1])
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("ink", ["ink", "ink-2", "ink-3", "star", "warn"])
+@pytest.mark.parametrize("ground", ["paper", "card"])
+def test_every_ink_of_the_pages_can_be_read(place, ink, ground):
+    """WCAG 2.2 AA; the star's colour is that of small numbers, too."""
+    tokens = re.findall(r":root \{(.*?)\}", (STATIC / "public.css").read_text("utf-8"), re.DOTALL)
+    colors = dict(re.findall(r"--([a-z0-9-]+): (#[0-9A-F]{6});", tokens[place]))
+    assert contrast(colors[ink], colors[ground]) >= 4.5
+
+
+def test_a_letters_star_is_that_of_the_pages():
+    style = (Path(__file__).parents[2] / "templates" / "style.html.j2").read_text("utf-8")
+    css = (STATIC / "public.css").read_text("utf-8")
+    stars = re.findall(r"--star: (#\w{6});", css)[:2]
+    assert re.findall(r"\.mark, \.star, \.num \{ color: (#\w{6})", style) == stars
