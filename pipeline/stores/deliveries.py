@@ -156,47 +156,8 @@ class SqlDeliveries:
 
     def _takeable(self, issue_id: int, now: datetime, limit: int) -> Sequence[sa.Row[Any]]:
         """Rows that may be taken, with all that could speak against it."""
-        hashes = (deliveries.c.address_hash, contacts.c.address_hash)
-        everywhere = suppressions.c.scope == EVERYWHERE
-        this = sa.and_(suppressions.c.scope == newsletters.c.key, deliveries.c.purpose == "letter")
-        suppressed = (
-            sa.select(sa.func.min(suppressions.c.reason))
-            .where(
-                suppressions.c.lifted_at.is_(None),
-                suppressions.c.address_hash.in_(hashes),
-                sa.or_(everywhere, this),
-            )
-            .scalar_subquery()
-        )
-        paused = sa.exists().where(
-            pauses.c.contact_id == deliveries.c.contact_id,
-            pauses.c.lifted_at.is_(None),
-            pauses.c.until_on > now.date(),
-        )
-        held = sa.exists().where(
-            holds.c.contact_id == deliveries.c.contact_id, holds.c.lifted_at.is_(None)
-        )
-        unsubscribed = sa.exists().where(
-            subscriptions.c.contact_id == deliveries.c.contact_id,
-            subscriptions.c.newsletter_id == issues.c.newsletter_id,
-            subscriptions.c.subscribed.is_(False),
-        )
         return self._connection.execute(
-            sa.select(
-                deliveries,
-                contacts.c.address.label("contact_address"),
-                contacts.c.account_id.label("account_now"),
-                contacts.c.invalid,
-                sa.func.coalesce(contacts.c.retired_at, accounts.c.retired_at).label("retired_at"),
-                suppressed.label("suppressed"),
-                paused.label("paused"),
-                held.label("held"),
-                unsubscribed.label("unsubscribed"),
-            )
-            .join(issues, issues.c.id == deliveries.c.issue_id)
-            .join(newsletters, newsletters.c.id == issues.c.newsletter_id)
-            .join(contacts, contacts.c.id == deliveries.c.contact_id, isouter=True)
-            .join(accounts, accounts.c.id == contacts.c.account_id, isouter=True)
+            _with_objections(now)
             .where(
                 deliveries.c.issue_id == issue_id,
                 due.may_go(self._connection, now),
@@ -206,6 +167,11 @@ class SqlDeliveries:
             .limit(limit)
             .with_for_update(of=deliveries, skip_locked=True)
         ).all()
+
+    def _objections(self, ids: Sequence[int], now: datetime) -> Mapping[int, str]:
+        """Why these rows must not go out after all; those that may are not among them."""
+        rows = self._connection.execute(_with_objections(now).where(deliveries.c.id.in_(ids)))
+        return {row.id: why for row in rows if (why := _kept_back(row))}
 
     def _take(
         self, rows: Sequence[sa.Row[Any]], owner: str, lease_until: datetime
@@ -251,9 +217,13 @@ class SqlDeliveries:
 
         Their Message-IDs are written with it, what moves them, and under which handle. A row
         that was stopped, or that somebody else took after our lease ran out, is not among the
-        result.
+        result; nor is one whose reader left since it was claimed: a slow relay keeps the
+        others waiting for minutes.
         """
         standing = self._locked([delivery.id for delivery in given])
+        held = [one for one in given if _is_held(standing.get(one.id), one, "claimed")]
+        objections = self._objections([one.id for one in held], now)
+        self._withhold([(one.id, objections[one.id]) for one in held if one.id in objections], now)
         ours = [
             replace(
                 delivery,
@@ -261,8 +231,8 @@ class SqlDeliveries:
                 attempts=standing[delivery.id].attempts + 1,
                 transport=transport,
             )
-            for delivery in given
-            if _is_held(standing.get(delivery.id), delivery, "claimed")
+            for delivery in held
+            if delivery.id not in objections
         ]
         if ours:
             lease = {} if lease_until is None else {"lease_until": lease_until}
@@ -663,6 +633,52 @@ class SqlDeliveries:
 
     def _read(self, query: sa.Select[Any]) -> Sequence[Delivery]:
         return [_delivery(row) for row in self._connection.execute(query)]
+
+
+def _with_objections(now: datetime) -> sa.Select[Any]:
+    """Copies, each with all that could speak against its leaving now."""
+    hashes = (deliveries.c.address_hash, contacts.c.address_hash)
+    everywhere = suppressions.c.scope == EVERYWHERE
+    this = sa.and_(suppressions.c.scope == newsletters.c.key, deliveries.c.purpose == "letter")
+    suppressed = (
+        sa.select(sa.func.min(suppressions.c.reason))
+        .where(
+            suppressions.c.lifted_at.is_(None),
+            suppressions.c.address_hash.in_(hashes),
+            sa.or_(everywhere, this),
+        )
+        .scalar_subquery()
+    )
+    paused = sa.exists().where(
+        pauses.c.contact_id == deliveries.c.contact_id,
+        pauses.c.lifted_at.is_(None),
+        pauses.c.until_on > now.date(),
+    )
+    held = sa.exists().where(
+        holds.c.contact_id == deliveries.c.contact_id, holds.c.lifted_at.is_(None)
+    )
+    unsubscribed = sa.exists().where(
+        subscriptions.c.contact_id == deliveries.c.contact_id,
+        subscriptions.c.newsletter_id == issues.c.newsletter_id,
+        subscriptions.c.subscribed.is_(False),
+    )
+    return (
+        sa.select(
+            deliveries,
+            contacts.c.address.label("contact_address"),
+            contacts.c.account_id.label("account_now"),
+            contacts.c.invalid,
+            sa.func.coalesce(contacts.c.retired_at, accounts.c.retired_at).label("retired_at"),
+            suppressed.label("suppressed"),
+            paused.label("paused"),
+            held.label("held"),
+            unsubscribed.label("unsubscribed"),
+        )
+        .join(issues, issues.c.id == deliveries.c.issue_id)
+        .join(newsletters, newsletters.c.id == issues.c.newsletter_id)
+        .join(contacts, contacts.c.id == deliveries.c.contact_id, isouter=True)
+        .join(accounts, accounts.c.id == contacts.c.account_id, isouter=True)
+    )
 
 
 def _kept_back(row: sa.Row[Any]) -> str:

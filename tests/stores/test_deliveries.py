@@ -317,7 +317,7 @@ def _unsubscribe(scene: Scene, contact_id: int) -> None:
         )
 
 
-@pytest.mark.parametrize(
+NOT_TO_BE_MAILED = pytest.mark.parametrize(
     ("happens", "reason"),
     [
         (_suppress(WEEKLY.key), "suppressed: left"),
@@ -331,6 +331,9 @@ def _unsubscribe(scene: Scene, contact_id: int) -> None:
         (_move_to_a_rival, "moved to another account"),
     ],
 )
+
+
+@NOT_TO_BE_MAILED
 def test_who_must_not_be_mailed_is_withheld_in_the_very_next_claim(
     store: SqlStore,
     happens,
@@ -342,6 +345,23 @@ def test_who_must_not_be_mailed_is_withheld_in_the_very_next_claim(
     assert [one.address for one in claim(scene)] == [address(0), address(2)]
     kept = only(scene, 1)
     assert (kept.state, kept.reason) == ("withheld", reason)
+    assert history(scene, kept) == ["planned", "withheld"]
+
+
+@NOT_TO_BE_MAILED
+def test_who_must_not_be_mailed_any_more_is_withheld_before_a_claimed_copy_leaves(
+    store: SqlStore,
+    happens,
+    reason: str,  # type: ignore[no-untyped-def]
+) -> None:
+    scene = build_scene(store)
+    scene.plan()
+    claimed = claim(scene)
+    happens(scene, scene.contact_ids[1])
+    begun = begin(scene, claimed)
+    assert [(one.address, one.attempts) for one in begun] == [(address(0), 1), (address(2), 1)]
+    kept = only(scene, 1)
+    assert (kept.state, kept.reason, kept.attempts) == ("withheld", reason, 0)
     assert history(scene, kept) == ["planned", "withheld"]
 
 

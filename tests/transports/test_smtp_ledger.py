@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
@@ -10,8 +11,10 @@ from email import message_from_bytes, policy
 import pytest
 
 from pipeline.errors import Down
+from pipeline.model.letters import Batch, Envelope, Receipt
 from pipeline.ports import Ports
 from pipeline.stages.deliver import deliver
+from pipeline.stages.listen import leave
 from pipeline.stores.sql import SqlStore
 from pipeline.transports.smtp import SmtpTransport
 from tests.builders import NOW, StandingClock
@@ -60,6 +63,28 @@ def test_each_failure_is_of_one_copy_and_none_is_sent_twice(store: SqlStore) -> 
         deliver(ports(scene, transport, clock))
     letters = Counter(message_from_bytes(letter)["To"] for letter in relay.letters)
     assert (len(letters), set(letters.values())) == (5, {1})  # with the one in doubt
+
+
+def test_who_leaves_while_others_letters_go_gets_none(store: SqlStore) -> None:
+    """A slow relay keeps the last of a claim waiting for minutes."""
+    scene = build_scene(store, 5)
+    scene.plan()
+    with mail_relay() as (where, inbox):
+        its_ports = ports(scene, transport := SmtpTransport(where))
+
+        class Pressing(SmtpTransport):
+            def send(
+                self, envelopes: Iterable[Envelope], batch: Batch | None = None
+            ) -> Iterator[Receipt]:
+                token = scene.row(4).merge["leave_url"].rpartition("/")[2]
+                leave(its_ports, token, "this", one_click=True)
+                return transport.send(envelopes, batch)
+
+        done = deliver(replace(its_ports, transport=Pressing(where)))
+        transport.finish()
+    assert [letter.recipient for letter in inbox.letters] == [address(n) for n in range(4)]
+    assert scene.states() == {"accepted": 4, "withheld": 1}
+    assert done.total("withheld") == 1
 
 
 @pytest.mark.parametrize("step", ["MAIL", "RCPT"])
