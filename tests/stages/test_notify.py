@@ -113,7 +113,7 @@ def test_a_missed_issue_says_why(weekly):
     open_issues(weekly.ports)
     assert written(remind(weekly.ports)) == [("not_sent", "Eva Brandt"), ("not_sent", "Liv Haugen")]
     text = notices(weekly, "ferry-weekly/1")[0].text.replace("\n", " ")
-    assert "Nobody approved the issue in time." in text
+    assert "Why: nobody approved the issue in time." in text
 
 
 def test_the_review_mail_has_what_its_approver_needs(month):
@@ -199,7 +199,7 @@ def test_a_beat_without_an_issue_is_told_once_to_the_same_people(weekly):
     one, _ = beat_notices(weekly, "2027-03-18")
     flat = one.text.replace("\n", " ")
     assert one.subject == "Between Quays did not go out on 18 March 2027"
-    assert "No issue was opened for it: the program did not run in time." in flat
+    assert "Why: no issue was opened for it: the program did not run in time." in flat
     assert "Nor did it go out on" not in flat
 
 

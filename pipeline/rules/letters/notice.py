@@ -241,7 +241,8 @@ def _write(m: Matter, to: Staff) -> Said:
         points_title="What is missing",
         points=_findings(m.findings),
         commands=(("To write on", f"asterism curate export {m.issue.ref}"),),
-        close=f"If it cannot be done, {m.called(backup)} is asked a few hours before that."
+        close=f"If it cannot be done, {m.called(backup)} is asked a few hours before its "
+        "words freeze."
         if others
         else "",
     )
@@ -291,7 +292,7 @@ def _review(m: Matter, to: Staff) -> Said:
             f"({m.newsletter.rhythm.zone}), unless somebody stops it; you need not do anything.",
             *((_sum_in_words(m.sum),) if m.sum else ()),
         ),
-        points_title="Its stories",
+        points_title="Its stories" if _has_takes(m.snippets) else "Its headlines",
         points=_stories(m.snippets),
         links=(("Look at it", m.preview_url), ("Stop it", m.stop_url)),
         commands=(("Or on the command line", f"asterism issue stop {m.issue.ref}"),),
@@ -317,7 +318,9 @@ def _review_refused(m: Matter, to: Staff) -> Said:
             "goes without that mail.",
             f"If nothing of this is done by {ends} ({zone}), it does not go out.",
         ),
-        points_title="What it holds" if m.snippets else "",
+        points_title=("What it holds" if _has_takes(m.snippets) else "Its headlines")
+        if m.snippets
+        else "",
         points=_stories(m.snippets),
         commands=(
             ("To look at it", f"asterism issue show {m.issue.ref}"),
@@ -339,7 +342,7 @@ def _held_back(m: Matter, to: Staff) -> Said:
             f"go. From {m.when(m.issue.cut_off_at)} on only "
             f"{m.called(m.constellation.approver)} writes on it.",
         ),
-        points_title="What it holds so far" if m.snippets else "",
+        points_title=_so_far(m.snippets),
         points=_stories(m.snippets),
         commands=(
             ("To see what is missing", f"asterism issue show {m.issue.ref}"),
@@ -354,7 +357,7 @@ def _not_sent(m: Matter, to: Staff) -> Said:
         heading="It did not go out",
         paragraphs=(
             f"{m.name} was due on {m.due}, and nobody got it.",
-            f"Why: {_sentence(m.issue.reason or 'nobody approved it in time')}",
+            f"Why: {_ended(m.issue.reason or 'nobody approved it in time')}",
             "Its stories are free for the next issue.",
         ),
         commands=(("What happened to it", f"asterism explain issue {m.issue.ref}"),),
@@ -368,7 +371,7 @@ def _no_issue(gap: Gap) -> Said:
         heading="Nothing went out",
         paragraphs=(
             f"{gap.name} was due on {gap.when(last)}, and there was no issue that could go.",
-            f"Why: {_sentence(last.reason)}",
+            f"Why: {_ended(last.reason)}",
             "The stories are still there for the next issue.",
         ),
         points_title="Nor did it go out on" if before else "",
@@ -398,11 +401,26 @@ def _findings(findings: Sequence[Finding]) -> tuple[str, ...]:
 
 
 def _stories(snippets: Sequence[Snippet]) -> tuple[str, ...]:
-    """By the titles that our own people know; those noted come last."""
+    """By the titles that our own people know; those noted come last.
+
+    Where all are noted, the list's title says so once.
+    """
+    noted = "Also noted: " if _has_takes(snippets) else ""
     return _some([
-        snippet.title if number else f"Also noted: {snippet.title}"
+        snippet.title if number else f"{noted}{snippet.title}"
         for number, snippet in numbered(snippets)
     ])  # fmt: skip
+
+
+def _has_takes(snippets: Sequence[Snippet]) -> bool:
+    return any(number for number, _ in numbered(snippets))
+
+
+def _so_far(snippets: Sequence[Snippet]) -> str:
+    """What heads the list of an issue that is not whole; nothing where there is no list."""
+    if not snippets:
+        return ""
+    return "What it holds so far" if _has_takes(snippets) else "Its headlines so far"
 
 
 def _some(lines: Sequence[str]) -> tuple[str, ...]:
@@ -422,9 +440,12 @@ def _sum_in_words(sum_: Arithmetic) -> str:
 
 
 def _sentence(reason: str) -> str:
+    return _capital(_ended(reason))
+
+
+def _ended(reason: str) -> str:
     text = reason.strip()
-    ended = text if text.endswith((".", "!", "?")) else f"{text}."
-    return _capital(ended)
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _capital(text: str) -> str:
@@ -476,6 +497,7 @@ _HTML_FILTERS: sandbox.Filters = {
     "href": _href,
     "bind": lambda text: markdown.bound(text, LANGUAGE),
     "one_line": _plain,
+    "postal": markdown.postal,
 }
 _TEXT_FILTERS: sandbox.Filters = {
     "href": _href,

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import date, timedelta
 from email import message_from_bytes, policy
+from html import unescape
 from typing import get_args
 
 import pytest
@@ -56,9 +57,7 @@ def test_every_kind_says_the_same_in_html_and_text(kind):
     for part in (notice.html, notice.text):
         assert "Internal, for Liv" in part
         assert "Between Quays (no. 9)" in part
-        assert FIRM.postal_address.split(",")[0].replace("&", "&amp;") in part.replace(
-            "& ", "&amp; "
-        )
+        assert FIRM.postal_address.split(",")[0] in unescape(part).replace("\u00a0", " ")
     for line in notice.text.splitlines():
         assert len(line) <= WIDTH or " " not in line.strip(), line
     assert not re.search(r"\{\{|\{%|<style>\s*/\*", notice.html)
@@ -87,6 +86,23 @@ def test_what_many_stories_lack_is_said_once():
     assert "- Story 1 “Quay 1”: it has no take\n- Story 2 “Quay 2”: the same\n" in text
 
 
+def test_where_all_stories_are_noted_the_title_says_so_once():
+    noted = tuple(snippet(n, section="noted", take="") for n in (1, 2))
+    text = made(snippets=noted).text
+    assert "Its headlines\n-------------\n\n- Quay 1 opens an hour earlier\n- Quay 2" in text
+    assert "Also noted" not in text
+    assert "Its headlines so far" in made("held_back", snippets=noted).text
+    assert "Its headlines" in made("review_refused", snippets=noted).text
+    mixed = made(snippets=(snippet(1), noted[1])).text
+    assert "Its stories" in mixed
+    assert "- Also noted: Quay 2 opens" in mixed
+
+
+def test_a_reason_goes_on_after_its_colon():
+    text = made("not_sent").text.replace("\n", " ")
+    assert "Why: there is nothing new to tell. " in text
+
+
 def test_our_own_sentence_is_not_turned_by_a_name_from_right_to_left():
     html = made("held_back", newsletter=replace(WEEKLY, title="שלום")).html
     assert re.search(r'<p [^>]*><span dir="ltr">שלום \(no. 9\) is composed', html)
@@ -106,7 +122,7 @@ def test_a_beat_without_an_issue_names_those_before_it():
     assert (notice.kind, notice.about) == ("no_issue", "beat:ferry-weekly/2027-03-11")
     assert notice.subject == "Between Quays did not go out on 11 March 2027"
     flat = notice.text.replace("\n", " ")
-    assert "Why: Asleep <b>." in flat
+    assert "Why: asleep <b>." in flat
     assert "- Wednesday 10 March 2027, 07:30 (Europe/Oslo): asleep <b>" in flat.replace("   ", " ")
     assert "<b>" not in notice.html
     alone = write_no_issue(EVA, replace(gap, beats=gap.beats[:1]), TEMPLATES, NOW)
