@@ -103,7 +103,11 @@ class Wire:
             return self._ask(method, whole)
 
     def close(self) -> None:
-        """Hang up; the next question calls anew."""
+        """Hang up when nobody waits for an answer; the next question calls anew."""
+        with self._lock:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.close()
@@ -120,7 +124,7 @@ class Wire:
 
     def _connected(self, deadline: float) -> socket.socket:
         if self._socket is not None and not self._is_fresh(self._socket):
-            self.close()
+            self._hang_up()
         if self._socket is None:
             try:
                 self._socket = self._connect(deadline)
@@ -160,7 +164,7 @@ class Wire:
         except Unanswered:
             raise Unasked(_plain(error)) from error
         finally:
-            self.close()
+            self._hang_up()
         return answer
 
     def _answer(self, line: socket.socket, method: str, deadline: float) -> Answer:
@@ -169,7 +173,7 @@ class Wire:
         try:
             response.begin()
         except (OSError, HTTPException, ValueError) as error:
-            self.close()
+            self._hang_up()
             raise Unanswered(_plain(error)) from error
         headers = {name.lower(): value for name, value in response.getheaders()}
         try:
@@ -178,7 +182,7 @@ class Wire:
         except (OSError, HTTPException, ValueError):
             body, whole = b"", False  # the status decides, and that came
         if response.will_close or not whole:
-            self.close()
+            self._hang_up()
         self._rested_at = time.monotonic()
         return Answer(response.status, headers, body)
 
