@@ -34,6 +34,8 @@ from pipeline.model.letters import (
     Notice,
     PlannedDelivery,
     Purpose,
+    Recall,
+    Recalling,
     Receipt,
     Rendered,
     Section,
@@ -148,6 +150,17 @@ class Transport(Protocol):
         leave, whatever still is on its way.
 
         Raises: Down when it cannot be said now
+        """
+        ...
+
+    def can_call_back(self, batch: Batch) -> bool:
+        """Whether what was taken in this batch can surely be called back now; asks nobody."""
+        ...
+
+    def call_back(self, batch: Batch) -> Recall:
+        """Throw away what was taken in this batch, and what still comes.
+
+        Where `can_call_back` says no, it stays. Asked twice, it has been called back once.
         """
         ...
 
@@ -903,7 +916,7 @@ class DeliveriesTable(Protocol):
         ...
 
     def give_back(self, deliveries: Sequence[Delivery], reason: str, now: datetime) -> int:
-        """Attempting rows that surely did not leave are planned again; how many.
+        """Attempting or recalling rows that surely did not leave are planned again; how many.
 
         The attempt does not count, and whoever held them can no longer settle them.
         """
@@ -918,7 +931,7 @@ class DeliveriesTable(Protocol):
         ...
 
     def holders(self) -> Sequence[str]:
-        """Who holds claimed or attempting rows."""
+        """Who holds claimed, attempting or recalling rows."""
         ...
 
     def end_leases(self, owner: str, now: datetime) -> int:
@@ -959,8 +972,34 @@ class DeliveriesTable(Protocol):
         """
         ...
 
-    def move_on(self, issue_id: int) -> Issue:
+    def move_on(self, issue_id: int, now: datetime) -> Issue:
         """Bring an issue's state in line with its copies, and its beat with it."""
+        ...
+
+    def held_back(self, issue_id: int) -> int:
+        """Copies that a stop holds back, or is taking back."""
+        ...
+
+    def recallable(
+        self, issue_id: int, transport: str, can: Callable[[Batch], bool], now: datetime
+    ) -> int:
+        """How many copies a stop could take back from the provider at this moment."""
+        ...
+
+    def recall(
+        self, issue_id: int, transport: str, can: Callable[[Batch], bool], now: datetime
+    ) -> int:
+        """Write that these are to be called back, durable before anybody asks; how many."""
+        ...
+
+    def take_recalls(self, owner: str, lease_until: datetime, now: datetime) -> Sequence[Recalling]:
+        """What is to be called back and nobody asks for, from now on ours to ask for."""
+        ...
+
+    def end_recall(
+        self, given: Sequence[Recalling], went: Recall, now: datetime
+    ) -> Mapping[DeliveryState, int]:
+        """Write how calling them back went; counts of what they are now."""
         ...
 
     def counts(self, issue_id: int) -> Mapping[tuple[Purpose, DeliveryState], int]: ...

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.session import Ordered, Session, json_option, pass_session
-from pipeline.cli.show import as_json, count, good, say, table, when, words
+from pipeline.cli.show import as_json, bad, count, good, say, table, when, words
 
 if TYPE_CHECKING:
-    from pipeline.stages.deliver import Delivered, Doubt, Resolved
+    from pipeline.stages.deliver import CalledBack, Delivered, Doubt, Resolved
 
 
 @click.group(cls=Ordered, invoke_without_command=True)
@@ -41,17 +41,35 @@ def deliver(ctx: click.Context, json_out: bool) -> None:
 def _show_delivered(delivered: Delivered, outbox: Path | None) -> None:
     if delivered.settled_doubts:
         say(f"Looked up {count(delivered.settled_doubts, 'copy', 'copies')} of a run that died.")
+    show_called_back(delivered.recalled)
     if delivered.left_in_doubt:
         copies = count(delivered.left_in_doubt, "copy", "copies")
         say(f"What became of {copies} of a run that died cannot be said now; asked again later.")
     for one in delivered.issues:
         counts = ", ".join(f"{number} {words(state)}" for state, number in one.counts)
         say(f"{one.ref}: {words(one.state)}. {counts or one.reason}")
-        if one.reason.startswith("held since"):
+        if one.held:
             say(f"  To let it go: asterism deliver allow {one.ref}")
     if unknown := delivered.total("unknown"):
         say(f"Of {count(unknown, 'copy', 'copies')} nobody knows: asterism deliver resolve")
     _show_rest(delivered, outbox)
+
+
+def show_called_back(done: CalledBack) -> None:
+    """What became of copies that a stop asked its provider for."""
+    if done.called_back:
+        say(f"{count(done.called_back, 'copy', 'copies')} called back: none of them leaves.")
+    if done.gone:
+        copies = count(done.gone, "copy", "copies")
+        say(bad(f"{copies} could not be called back and go out: {done.why}."))
+    if done.unknown:
+        copies = count(done.unknown, "copy", "copies")
+        say(bad(f"Of {copies} nobody knows whether they were called back: {done.why}."))
+        say("  What to do with them: asterism deliver resolve")
+    if done.waiting:
+        copies = count(done.waiting, "copy", "copies")
+        say(f"{copies} could not be asked for yet: {done.why}.")
+        say("  `asterism deliver` asks again, and so does the service; there are minutes only.")
 
 
 def _show_rest(delivered: Delivered, outbox: Path | None) -> None:
@@ -60,6 +78,8 @@ def _show_rest(delivered: Delivered, outbox: Path | None) -> None:
         say(f"No more for now, {delivered.limit}{next_at}.")
     elif delivered.stopped:
         say("Stopped as asked; the rest goes with the next run.")
+    elif delivered.recalled and not delivered.issues:
+        return
     elif not delivered.issues and not next_at:
         say("Nothing is waiting to go out. `asterism status` says what is next.")
     elif not delivered.issues:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.deliver import show_called_back
 from pipeline.cli.session import Ordered, Session, json_option, pass_session
 from pipeline.cli.show import (
     added_up,
@@ -363,9 +364,12 @@ def approve(session: Session, issue: str, clear: tuple[str, ...], json_out: bool
 def stop(session: Session, issue: str, reason: str, json_out: bool) -> None:
     """Take an issue back until it is out, in one action."""
     from pipeline.stages.compose import stop as call
+    from pipeline.stages.deliver import CalledBack, call_back
 
     with session.ports() as ports:
         stopped = call(ports, issue, reason)
+        called = call_back(ports) if stopped.calling_back else CalledBack()
+        provider = ports.transport.name
     if json_out:
         as_json(
             {
@@ -375,14 +379,18 @@ def stop(session: Session, issue: str, reason: str, json_out: bool) -> None:
                 "after": {"state": stopped.issue.state, "reason": stopped.issue.reason},
                 "held_back": stopped.held_back,
                 "left_already": stopped.left_already,
+                "calling_back": stopped.calling_back,
+                "called_back": called.called_back,
             }
         )
         return
     say(
         f"Stopped {stopped.issue.ref}: {count(stopped.held_back, 'copy', 'copies')} held back"
+        + (f", {stopped.calling_back} asked back from {provider}" if stopped.calling_back else "")
         + (f", {stopped.left_already} had gone" if stopped.left_already else "")
         + "."
     )
+    show_called_back(called)
     say(f"To go on: asterism issue approve {stopped.issue.ref}")
 
 

@@ -21,7 +21,7 @@ AudienceReason = Literal[
 Purpose = Literal["letter", "sales", "test"]
 DeliveryState = Literal[
     "planned", "claimed", "attempting", "accepted", "refused", "deferred", "unknown",
-    "withheld", "delivered", "bounced", "complained",
+    "recalling", "withheld", "delivered", "bounced", "complained",
 ]  # fmt: skip
 
 
@@ -343,6 +343,25 @@ class Batch:
 
 #: What a transport can say of a copy that somebody was sending when they died.
 Fate = Literal["left", "not_left", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """How calling a batch back went."""
+
+    #: stays: it surely was not called back; unsure: it may have been
+    word: Literal["called_back", "stays", "unsure"]
+    why: str = ""  #: it could not be
+    again: bool = False  #: asking later may help, while there is time
+
+
+@dataclass(frozen=True, slots=True)
+class Recalling:
+    """A copy that a stop took back after a provider had taken it, or may have."""
+
+    copy: Delivery
+    batch: Batch
+    taken: bool  #: it surely has it: it said so, and nobody has asked for it back so far
 
 
 SendOutcome = Literal["accepted", "refused", "deferred", "unknown"]

@@ -24,6 +24,7 @@ _VERBS: Mapping[str, str] = {
     "approve": "approved it",
     "stop": "stopped it",
     "hold back": "held it back",
+    "call back": "asked for copies back",
     "resolve": "decided on copies in doubt",
     "allow": "let it go after the restore",
     "pause": "paused letters to {}",

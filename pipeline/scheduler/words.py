@@ -84,7 +84,12 @@ def notices(done: NoticesSent) -> str:
 def delivered(done: Delivered) -> str:
     """`between-quays/3 is sent: 4 accepted, 1 withheld`."""
     doubts = f"{_count(done.settled_doubts, 'doubt')} of a run that died looked into"
+    back = done.recalled
     return _joined(
+        f"{_count(back.called_back, 'copy', 'copies')} called back" if back.called_back else "",
+        f"{_count(back.gone, 'copy', 'copies')} not called back: {back.why}" if back.gone else "",
+        f"{_count(back.unknown, 'copy', 'copies')} in doubt: {back.why}" if back.unknown else "",
+        f"{_count(back.waiting, 'copy', 'copies')} to be called back" if back.waiting else "",
         doubts if done.settled_doubts else "",
         *(
             f"{one.ref} is {one.state.replace('_', ' ')}"

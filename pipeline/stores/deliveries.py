@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
@@ -21,11 +21,13 @@ from pipeline.model.letters import (
     Moved,
     PlannedDelivery,
     Purpose,
+    Recall,
+    Recalling,
     Receipt,
 )
 from pipeline.model.people import EVERYWHERE
 from pipeline.rules.letters import ledger
-from pipeline.stores import due
+from pipeline.stores import due, recalls
 from pipeline.stores.insert import insert_once
 from pipeline.stores.letters import SqlLetters
 from pipeline.stores.planning import Planner, note
@@ -50,6 +52,9 @@ from pipeline.stores.schema import (
 STOPPABLE = ("planned", "deferred", "claimed")
 
 PAGE = 1000
+
+#: What has not been kept when an issue comes to this: it may still go, or it never will.
+_BEATS: Mapping[str, BeatState] = {"stopped": "planned", "missed": "missed"}
 
 
 class SqlDeliveries:
@@ -120,10 +125,10 @@ class SqlDeliveries:
         return due.attempts_between(self._connection, since, until)
 
     def holders(self) -> Sequence[str]:
-        """Who holds claimed or attempting rows."""
+        """Who holds claimed, attempting or recalling rows."""
         return self._connection.scalars(
             sa.select(deliveries.c.claimed_by)
-            .where(deliveries.c.state.in_(due.HELD))
+            .where(deliveries.c.state.in_(due.HELD), deliveries.c.claimed_by != "")
             .distinct()
             .order_by(deliveries.c.claimed_by)
         ).all()
@@ -396,7 +401,7 @@ class SqlDeliveries:
         return [replace(_delivery(row), fence=row.fence + 1) for row in rows]
 
     def give_back(self, given: Sequence[Delivery], reason: str, now: datetime) -> int:
-        """Attempting rows that surely did not leave are planned again; how many.
+        """Attempting or recalling rows that surely did not leave are planned again; how many.
 
         The attempt does not count, and whoever held them can no longer settle them. Of an
         issue that was stopped meanwhile they are held back like the others.
@@ -405,7 +410,8 @@ class SqlDeliveries:
         ids = [
             delivery.id
             for delivery in given
-            if _is_held(standing.get(delivery.id), delivery, "attempting")
+            for state in ("attempting", "recalling")
+            if _is_held(standing.get(delivery.id), delivery, state)
         ]
         going = self._connection.scalars(
             sa.select(deliveries.c.id)
@@ -448,23 +454,28 @@ class SqlDeliveries:
     def _still_goes(self, issue_id: int) -> bool:
         """Whether a copy that is planned now goes out: only a doubt keeps the issue open."""
         state = self._connection.scalar(sa.select(issues.c.state).where(issues.c.id == issue_id))
-        return state in due.GOING or (state == "partly_sent" and not self._held_back(issue_id))
+        return state in due.GOING or (state == "partly_sent" and not self.held_back(issue_id))
 
-    def move_on(self, issue_id: int) -> Issue:
-        """Bring an issue's state in line with its copies, and its beat with it."""
+    def move_on(self, issue_id: int, now: datetime) -> Issue:
+        """Bring an issue's state in line with its copies, and its beat with it.
+
+        One of which every copy came back has no page any more, and may miss its beat.
+        """
         letters = SqlLetters(self._connection)
         self._connection.execute(
             sa.select(issues.c.id).where(issues.c.id == issue_id).with_for_update()
         )
         issue = letters.by_id(issue_id)
-        moved = ledger.move_on(issue.state, self._by_state(issue_id), self._held_back(issue_id))
+        moved = ledger.move_on(issue.state, self._by_state(issue_id), self.held_back(issue_id))
         if moved is None or moved == (issue.state, issue.reason):
             return issue
         state, reason = moved
+        if state == "stopped":
+            letters.retire_editions(issue_id, now)
         if state != "sending":
-            kept: BeatState = "missed" if state == "missed" else "kept"
-            letters.record_beat(issue.newsletter_key, issue.beat, kept, reason)
-        return letters.set_state(issue_id, state, reason=reason)
+            beat: BeatState = _BEATS.get(state, "kept")
+            letters.record_beat(issue.newsletter_key, issue.beat, beat, reason or "")
+        return letters.set_state(issue_id, state, reason=issue.reason if reason is None else reason)
 
     def _by_state(self, issue_id: int) -> Mapping[DeliveryState, int]:
         summed: Counter[DeliveryState] = Counter()
@@ -472,12 +483,73 @@ class SqlDeliveries:
             summed[state] += number
         return summed
 
-    def _held_back(self, issue_id: int) -> int:
-        """Copies that a stop holds back."""
-        stopped = (deliveries.c.state == "withheld", deliveries.c.reason == ledger.STOPPED)
+    def held_back(self, issue_id: int) -> int:
+        """Copies that a stop holds back, or is taking back."""
+        stopped = sa.and_(deliveries.c.state == "withheld", deliveries.c.reason == ledger.STOPPED)
         return self._connection.execute(
-            sa.select(sa.func.count()).where(deliveries.c.issue_id == issue_id, *stopped)
+            sa.select(sa.func.count()).where(
+                deliveries.c.issue_id == issue_id,
+                sa.or_(stopped, deliveries.c.state == "recalling"),
+            )
         ).scalar_one()
+
+    # ── what a stop takes back from a provider ───────────────────────────────────────────
+
+    def recallable(
+        self, issue_id: int, transport: str, can: Callable[[Batch], bool], now: datetime
+    ) -> int:
+        """How many copies a stop could take back from the provider at this moment."""
+        return len(recalls.out(self._connection, issue_id, transport, can, now))
+
+    def recall(
+        self, issue_id: int, transport: str, can: Callable[[Batch], bool], now: datetime
+    ) -> int:
+        """Write that these copies are to be called back, durable before anybody asks; how many.
+
+        Whoever is posting one of them at this moment can settle it no more.
+        """
+        rows = recalls.out(self._connection, issue_id, transport, can, now, lock=True)
+        recalls.begin(self._connection, rows, now)
+        note(self._connection, [(row.id, "recalling", ledger.STOPPED) for row in rows], now)
+        return len(rows)
+
+    def take_recalls(self, owner: str, lease_until: datetime, now: datetime) -> Sequence[Recalling]:
+        """What is to be called back and nobody asks for, from now on ours to ask for."""
+        rows = recalls.take(self._connection, owner, lease_until, now)
+        return [
+            Recalling(
+                replace(_delivery(row), fence=row.fence + 1),
+                Batch(row.provider_id, row.send_at),
+                taken=not row.claimed_by,
+            )
+            for row in rows
+        ]
+
+    def end_recall(
+        self, given: Sequence[Recalling], went: Recall, now: datetime
+    ) -> Mapping[DeliveryState, int]:
+        """Write how calling them back went; counts of what they are now.
+
+        Called back, they are held back like those that never left. Where it surely failed,
+        those that the provider surely has are accepted; of the others nobody knows, and a
+        newsletter that has doubts sent again does not mean those that were stopped. Where
+        asking later may help they wait for whoever asks next. News that came meanwhile win.
+        """
+        standing = self._locked([one.copy.id for one in given])
+        ours = [one for one in given if _is_held(standing.get(one.copy.id), one.copy, "recalling")]
+        if went.word == "called_back":
+            self.give_back([one.copy for one in ours], ledger.CALLED_BACK, now)
+            return {"withheld": len(ours)}
+        sure = [one.copy.id for one in ours if one.taken and went.word == "stays"]
+        unsure = [one.copy.id for one in ours if one.copy.id not in set(sure)]
+        if went.again:
+            recalls.put_back(self._connection, sure, now, forget=True)
+            recalls.put_back(self._connection, unsure, now)
+            return {"recalling": len(ours)}
+        self._write([(id_, ledger.Settlement("accepted", went.why)) for id_ in sure], now)
+        recalls.count_attempt(self._connection, unsure)
+        self._write([(id_, ledger.Settlement("unknown", went.why)) for id_ in unsure], now)
+        return {"accepted": len(sure), "unknown": len(unsure)}
 
     def _take_back(
         self,
@@ -502,6 +574,8 @@ class SqlDeliveries:
                     fence=deliveries.c.fence + 1,
                 )
             )
+            # a letter that did not leave is no touch
+            self._connection.execute(sa.delete(touches).where(touches.c.delivery_id.in_(ids)))
         note(self._connection, [(id_, state, reason) for id_ in ids], now)
 
     def _locked(self, ids: Sequence[int]) -> Mapping[int, sa.Row[Any]]:

@@ -16,7 +16,7 @@ from pipeline.stores.schema import deliveries, delivery_events, issues, meta, no
 GOING = ("scheduled", "sending")
 
 #: Somebody has these in hand.
-HELD: tuple[DeliveryState, ...] = ("claimed", "attempting")
+HELD: tuple[DeliveryState, ...] = ("claimed", "attempting", "recalling")
 
 #: A number of our own; whoever counts attempts to begin more waits for whoever does so, too.
 _ATTEMPTS_LOCK = 0x61_73_74_72
@@ -141,7 +141,17 @@ def next_due(connection: sa.Connection, now: datetime) -> datetime | None:
         for row in rows:
             at = now if furthest is not None and row.at > furthest else row.at
             found.append(max(at, now, row.review_until or now))
-    return min(found, default=None)
+    return min([*found, *_next_recall(connection, now)], default=None)
+
+
+def _next_recall(connection: sa.Connection, now: datetime) -> Sequence[datetime]:
+    """When the provider is asked again for what a stop took back, of whatever issue."""
+    at = connection.scalar(
+        sa.select(sa.func.min(deliveries.c.lease_until)).where(deliveries.c.state == "recalling")
+    )
+    if at is None:
+        return ()
+    return (now if at > now + ledger.LONGEST_LEASE else max(at, now),)
 
 
 # ── how much has begun to leave ──────────────────────────────────────────────────────────

@@ -208,7 +208,8 @@ class SqlErasing:
 
     def _wait_for_copies(self, contact_id: int, naming: Sequence[int]) -> None:
         deliveries = schema.deliveries
-        mine = sa.and_(deliveries.c.contact_id == contact_id, deliveries.c.state == "attempting")
+        moving = deliveries.c.state.in_(("attempting", "recalling"))
+        mine = sa.and_(deliveries.c.contact_id == contact_id, moving)
         named = sa.and_(deliveries.c.variant_id.in_(naming), deliveries.c.state.in_(HELD))
         busy = self._connection.scalars(
             sa.select(deliveries.c.id)

@@ -26,8 +26,8 @@ from pipeline.stores.schema import (
 
 #: A copy in one of these has told its reader something, or soon will.
 TELLING: frozenset[DeliveryState] = frozenset(
-    {"planned", "claimed", "attempting", "accepted", "deferred", "unknown", "delivered",
-     "complained"}
+    {"planned", "claimed", "attempting", "accepted", "deferred", "recalling", "unknown",
+     "delivered", "complained"}
 )  # fmt: skip
 
 #: What somebody said themselves, or a letter that tells.

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.errors import Down
-from pipeline.model.letters import Batch, Envelope, Fate, Receipt
+from pipeline.model.letters import Batch, Envelope, Fate, Recall, Receipt
 from pipeline.transports import outbox
 
 #: So many copies share one sync of their folder.
@@ -61,6 +61,14 @@ class FileTransport:
     ) -> Mapping[str, Fate]:
         """A copy has left when its file is there, and surely not when it is not."""
         return {one: "left" if self._has(one) else "not_left" for one in delivery_public_ids}
+
+    def can_call_back(self, batch: Batch) -> bool:
+        """A file that is there has left."""
+        return False
+
+    def call_back(self, batch: Batch) -> Recall:
+        """Nothing comes back."""
+        return Recall("stays")
 
     def _has(self, delivery_public_id: str) -> bool:
         if not _ID.fullmatch(delivery_public_id):

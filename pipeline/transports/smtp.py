@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.errors import BadInput, Down
-from pipeline.model.letters import Batch, Envelope, Fate, Receipt
+from pipeline.model.letters import Batch, Envelope, Fate, Recall, Receipt
 from pipeline.rules.people.address import domain_of
 from pipeline.settings import SmtpSettings
 from pipeline.transports.smtp_line import LineLost, Reply
@@ -79,6 +79,14 @@ class SmtpTransport:
     ) -> Mapping[str, Fate]:
         """A relay cannot be asked what it took."""
         return dict.fromkeys(delivery_public_ids, "unknown")
+
+    def can_call_back(self, batch: Batch) -> bool:
+        """What a relay has taken has left."""
+        return False
+
+    def call_back(self, batch: Batch) -> Recall:
+        """Nothing comes back."""
+        return Recall("stays")
 
     def finish(self) -> None:
         """Say good-bye and hang up; the line is opened again when there is a letter."""

@@ -1,12 +1,16 @@
-"""deliver resolve, deliver allow: what only a person can decide."""
+"""deliver resolve, deliver allow: what only a person can decide; what a stop calls back."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from tests.door import ISSUE, THURSDAY, Door
+from tests.fake_sendgrid import KEY, FakeSendGrid, Fault
 
 
 def run_sql(door: Door, *statements: str) -> None:
@@ -106,3 +110,69 @@ def test_deliver_allow_again_changes_nothing(approved: Door) -> None:
     before = approved.state()
     assert approved.ask("deliver", "allow", ISSUE) == {"issue": ISSUE, "changed": False}
     assert approved.state() == before
+
+
+# ── what a stop calls back ───────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def sendgrid(approved: Door, tmp_path: Path) -> Iterator[FakeSendGrid]:
+    """The letters are with SendGrid, in its sandbox: a pretended time sends no real ones."""
+    with FakeSendGrid(tmp_path / "sendgrid", at=datetime.fromisoformat(THURSDAY)) as fake:
+        approved.environment |= {
+            "ASTERISM_TRANSPORT": "sendgrid", "ASTERISM_SENDGRID_KEY": KEY,
+            "ASTERISM_SENDGRID_URL": fake.url, "ASTERISM_SENDGRID_SANDBOX": "yes",
+        }  # fmt: skip
+        approved.now = THURSDAY
+        approved("deliver")
+        yield fake
+
+
+def test_issue_stop_calls_back_what_sendgrid_has(approved: Door, sendgrid: FakeSendGrid) -> None:
+    copies = states(approved)["accepted"]
+    said = approved("issue", "stop", ISSUE, "--reason", "a name is wrong").out.splitlines()
+    assert said == [
+        f"Stopped {ISSUE}: 0 copies held back, {copies} asked back from sendgrid.",
+        f"{copies} copies called back: none of them leaves.",
+        f"To go on: asterism issue approve {ISSUE}",
+    ]
+    assert states(approved) == {"withheld": copies}
+    assert [status for _, status, _, _ in sendgrid.requests("hold")] == [201]
+    before = approved.state()
+    assert "nothing is to stop" in approved("issue", "stop", ISSUE, code=4).err
+    assert "Nothing is waiting" in approved("deliver").out
+    assert approved.state() == before
+    told = approved("explain", "issue", ISSUE).out
+    assert "asked for copies back" in told
+    assert "stopped" in approved("issue", "list").out
+
+
+def test_issue_stop_says_what_does_not_come_back(approved: Door, sendgrid: FakeSendGrid) -> None:
+    copies = states(approved)["accepted"]
+    sendgrid.script(Fault("status_before", on="hold", status=400))
+    said = approved("issue", "stop", ISSUE).out
+    assert f"{copies} copies could not be called back and go out: SendGrid could not be" in said
+    assert approved.ask("issue", "show", ISSUE)["issue"]["state"] == "sent"
+
+
+def test_deliver_goes_on_asking(approved: Door, sendgrid: FakeSendGrid) -> None:
+    copies = states(approved)["accepted"]
+    sendgrid.script(Fault("status_before", on="hold", status=403))
+    said = approved("issue", "stop", ISSUE).out
+    assert f"{copies} copies could not be asked for yet: " in said
+    assert "`asterism deliver` asks again" in said
+    assert "being called back" in approved("--as", "henrik", "issue", "approve", ISSUE, code=4).err
+    assert approved("deliver").out == f"{copies} copies called back: none of them leaves.\n"
+    assert approved.ask("issue", "show", ISSUE)["issue"]["state"] == "stopped"
+
+
+def test_deliver_says_what_a_restore_holds_back(approved: Door) -> None:
+    """By where it stands, and not by the words that tell why."""
+    approved.now = THURSDAY
+    run_sql(
+        approved,
+        "INSERT INTO meta (name, value) VALUES ('restored_at', '2026-11-30T08:00:00+00:00')",
+    )
+    (held,) = approved.ask("deliver")["issues"]
+    assert held["held"] is True
+    assert f"asterism deliver allow {ISSUE}" in approved("deliver").out

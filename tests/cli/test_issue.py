@@ -173,6 +173,7 @@ def test_issue_stop_tells_a_machine_what_it_changed(approved: Door) -> None:
         "issue": ISSUE, "changed": True, "before": {"state": "scheduled"},
         "after": {"state": "stopped", "reason": "a name is wrong"},
         "held_back": letters["letters"] + letters["sales"], "left_already": 0,
+        "calling_back": 0, "called_back": 0,
     }  # fmt: skip
 
 
@@ -206,6 +207,7 @@ def test_deliver_again_sends_nothing(sent: Door) -> None:
     assert sent.ask("deliver") == {
         "issues": [], "settled_doubts": 0, "next_due_at": None, "left_in_doubt": 0, "limit": "",
         "stopped": False,
+        "recalled": {"called_back": 0, "gone": 0, "unknown": 0, "waiting": 0, "why": ""},
     }  # fmt: skip
     assert sent.state() == before
 

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.errors import Down
 from pipeline.model.catalog import Rhythm
-from pipeline.model.letters import Batch, Envelope, Fate, PlannedDelivery, Receipt
+from pipeline.model.letters import Batch, Envelope, Fate, PlannedDelivery, Recall, Receipt
 from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports
 from pipeline.stages.deliver import GONE, Delivered, deliver
@@ -53,6 +53,12 @@ class ScriptedTransport:
 
     def fates(self, ids: Sequence[str], batch: Batch | None = None) -> Mapping[str, Fate]:
         return dict.fromkeys(ids, "not_left" if self.remembers else "unknown")
+
+    def can_call_back(self, batch: Batch) -> bool:
+        return False
+
+    def call_back(self, batch: Batch) -> Recall:
+        return Recall("stays", "it cannot be called back")
 
     def finish(self) -> None:
         self.finished += 1
@@ -289,7 +295,7 @@ def test_a_stop_ends_the_run_at_its_next_claim(store: SqlStore) -> None:
 
     transport = Stopper()
     done = deliver(ports(scene, transport), chunk=2)
-    assert (done.issues[0].state, done.issues[0].reason) == ("stopped", "a mistake in story 2")
+    assert (done.issues[0].state, done.issues[0].reason) == ("partly_sent", "a mistake in story 2")
     assert counts(done) == {"accepted": 2, "withheld": 3}
     assert len(transport.sent) == 2
     assert deliver(ports(scene, transport)) == Delivered()

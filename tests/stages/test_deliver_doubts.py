@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from pipeline.errors import BadInput, Conflict, Down, NotFound
 from pipeline.model.catalog import UnknownPolicy
-from pipeline.model.letters import Batch, Delivery, Envelope, Fate, Receipt
+from pipeline.model.letters import Batch, Delivery, Envelope, Fate, Recall, Receipt
 from pipeline.ports import Ports
 from pipeline.rules.letters.ledger import ATTEMPTS, STOPPED
 from pipeline.stages.deliver import (
@@ -65,6 +65,15 @@ class Provider:
             return dict.fromkeys(ids, "unknown")
         self.cancelled.add(batch.provider_id)
         return dict.fromkeys(ids, "not_left")
+
+    def can_call_back(self, batch: Batch) -> bool:
+        return not self.too_late
+
+    def call_back(self, batch: Batch) -> Recall:
+        if self.too_late or self.is_down:
+            return Recall("stays", "the provider does not answer", again=not self.too_late)
+        self.cancelled.add(batch.provider_id)
+        return Recall("called_back")
 
     def finish(self) -> None:
         """Nothing is open."""

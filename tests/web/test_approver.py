@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from pipeline.errors import Conflict
+from pipeline.model.letters import Batch, Recall
+from pipeline.settings import SendGridSettings
 from pipeline.stages.compose import approve, compose_automatic, stop
 from pipeline.stages.deliver import deliver
 from pipeline.stages.notify import send_notices
 from pipeline.stores import schema
 from pipeline.stores.sql import SqlStore
+from pipeline.transports.sendgrid.send import SendGridTransport
 from tests.builders import SECRET
 from tests.compose_automatic import MONTH, MONTH_DUE, month_scene, open_month, weekly_goes_out
 from tests.compose_scene import Scene, log_of
+from tests.fake_sendgrid import KEY, FakeSendGrid
 from tests.people_scene import raw
 from tests.web.serving import Site, serving
 
@@ -115,6 +122,43 @@ def test_when_it_is_out_it_says_so_kindly(site, scene):
         assert "The Month at the Quays (no. 1) is out" in page.body
         assert "<button" not in page.body
     assert rows(scene) == before
+
+
+class Hesitant(SendGridTransport):
+    """Asks for nothing back before it is allowed to."""
+
+    def __init__(self, *given: object, **named: object) -> None:
+        super().__init__(*given, **named)
+        self.may_ask = threading.Event()
+
+    def call_back(self, batch: Batch) -> Recall:
+        assert self.may_ask.wait(120)
+        return super().call_back(batch)
+
+
+def test_the_page_comes_before_the_provider_is_asked(scene, tmp_path):
+    """All of it is with SendGrid; one press, and nothing of it leaves."""
+    send_notices(scene.ports)
+    with FakeSendGrid(tmp_path / "sendgrid", at=MONTH_DUE) as fake:
+        scene.at(MONTH_DUE)
+        settings = SendGridSettings(key=KEY, url=fake.url, timeout_s=60)
+        transport = Hesitant(settings, scene.clock.now, pauses_s=())
+        ports = replace(scene.ports, transport=transport)
+        sent = deliver(ports).total("accepted")
+        with serving(ports, scene.clock) as site:
+            assert "<button" in site.get(link(scene, "stop")).body
+            page = site.post(link(scene, "stop"))
+            assert "are being called back" in page.body
+            assert fake.requests("hold") == []
+            transport.may_ask.set()
+            ends = time.monotonic() + 120
+            while "No copy of it leaves" not in site.get(link(scene, "stop")).body:
+                assert time.monotonic() < ends
+                time.sleep(0.02)
+        transport.finish()
+        assert scene.issue(MONTH).state == "stopped"
+        fake.set_clock(MONTH_DUE.replace(year=MONTH_DUE.year + 1))
+        assert (sent > 0, fake.delivered()) == (True, {})
 
 
 def test_approved_again_by_hand_it_can_be_stopped_again(site, scene):

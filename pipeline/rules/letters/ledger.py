@@ -16,6 +16,7 @@ _KNOWN: Mapping[DeliveryState, int] = {
     "claimed": 0,
     "attempting": 0,
     "deferred": 0,
+    "recalling": 0,
     "unknown": 0,
     "accepted": 1,
     "refused": 2,
@@ -28,7 +29,9 @@ _KNOWN: Mapping[DeliveryState, int] = {
 UNSENT: frozenset[DeliveryState] = frozenset({"planned", "deferred", "withheld"})
 
 #: The work on these is not done.
-OPEN: frozenset[DeliveryState] = frozenset({"planned", "claimed", "attempting", "deferred"})
+OPEN: frozenset[DeliveryState] = frozenset(
+    {"planned", "claimed", "attempting", "deferred", "recalling"}
+)
 
 #: These reached the other side, whatever became of them there.
 OUT: frozenset[DeliveryState] = frozenset({"accepted", "delivered", "bounced", "complained"})
@@ -38,6 +41,12 @@ STOPPED = "stopped"
 
 #: Why a copy is withheld of an issue that nobody was asked to look at.
 NOT_ASKED = "its review mail was refused"
+
+#: Why a copy is planned again that its provider gave back.
+CALLED_BACK = "called back before it left"
+
+#: News of a copy that was one of these may move its issue, too.
+UNSETTLED: frozenset[DeliveryState] = frozenset({"unknown", "recalling", "withheld"})
 
 #: Why a copy that was made for another account is kept back.
 MOVED = "moved to another account"
@@ -146,19 +155,26 @@ def finish(counts: Mapping[DeliveryState, int]) -> tuple[IssueState, str] | None
 
 def move_on(
     state: IssueState, counts: Mapping[DeliveryState, int], held_back: int
-) -> tuple[IssueState, str] | None:
+) -> tuple[IssueState, str | None] | None:
     """Where an issue stands after news of its copies, and why; None: where it stood.
 
     One that is partly sent was left so by a doubt, or by a stop. The stop holds until
-    somebody approves the issue again; when the last doubt is settled, it is sent; and a copy
-    that is planned again takes it along.
+    somebody approves the issue again: all came back, and it is stopped; one left after all,
+    and it is so in part. When the last doubt is settled, it is sent; and a copy that is
+    planned again takes it along.
 
-    Shape:  held_back counts the copies that a stop holds back
+    Shape:  held_back counts the copies that a stop holds back; of the result, None as the
+            reason leaves it as it is
     """
     if state == "sending":
         return finish(counts)
-    if state != "partly_sent" or held_back:
+    if state == "stopped":
+        return ("partly_sent", None) if any(counts.get(one) for one in OUT) else None
+    if state != "partly_sent" or counts.get("recalling"):
         return None
+    if held_back:
+        left = any(number for one, number in counts.items() if one not in UNSENT)
+        return None if left else ("stopped", None)
     return finish(counts) or ("sending", "")
 
 

@@ -45,6 +45,9 @@ STOPPABLE: tuple[IssueState, ...] = (
     "planned", "draft", "in_review", "approved", "scheduled", "sending",
 )  # fmt: skip
 
+#: A provider may still have all of these, or some.
+TAKEN: tuple[IssueState, ...] = ("sent", "partly_sent")
+
 
 @dataclass(frozen=True, slots=True)
 class Approved:
@@ -64,6 +67,7 @@ class Stopped:
     issue: Issue
     was: IssueState  #: before
     held_back: int  #: copies that now do not go
+    calling_back: int  #: copies that a provider has and is asked to give back
     left_already: int  #: copies that were gone, or on their way
 
 
@@ -88,6 +92,7 @@ def approve(ports: Ports, ref: str, *, clear: Sequence[str] = ()) -> Approved:
                 f"Issue {issue.ref} is out; no copy of it was held back.",
                 f"`asterism explain issue {issue.ref}` tells how each copy fared.",
             )
+        _may_go_on(tables, issue)
         read = read_draft(ports, tables, issue)
     cleared = _to_clear(read.snippets, clear)
     draft = read.with_snippets(
@@ -99,6 +104,7 @@ def approve(ports: Ports, ref: str, *, clear: Sequence[str] = ()) -> Approved:
     _hold_back(issue, findings)
     with ports.store.write() as tables:
         be_unchanged(ports, tables, read)
+        _may_go_on(tables, read.issue)
         approved = freeze(ports, tables, draft, plan, made, cleared)
     return Approved(
         issue=approved,
@@ -132,6 +138,20 @@ def _may_approve(ports: Ports, issue: Issue) -> None:
             f"Only {name} approves {issue.ref}; you act as {ports.actor or 'nobody'}.",
             f"Ask {name}, or act as the approver with `--as {constellation.approver}`. Who "
             f"approves stands in constellations/{constellation.key}.yaml.",
+        )
+
+
+def _may_go_on(tables: Tables, issue: Issue) -> None:
+    """What is being called back would go as it was, and not as it is approved now.
+
+    Raises: Conflict
+    """
+    counts = tables.deliveries.counts(issue.id)
+    if asked := sum(number for (_, state), number in counts.items() if state == "recalling"):
+        copies = "1 copy" if asked == 1 else f"{asked} copies"
+        raise Conflict(
+            f"{copies} of issue {issue.ref} are being called back at this moment.",
+            "`asterism deliver` asks for them, and so does the service; approve it after that.",
         )
 
 
@@ -325,35 +345,40 @@ def _links(
 def stop(ports: Ports, ref: str, reason: str = "") -> Stopped:
     """Take an issue back in one action, as long as any of it has not left.
 
-    Anybody may: stopping harms nobody. Copies that have not begun to leave are withheld; when
-    some have left, the issue is partly sent, and its web page stays for those who have it.
-    An approval later goes on.
+    Anybody may: stopping harms nobody. Copies that have not begun to leave are withheld. Those
+    that a provider has and can still give back are written down to be called back, which
+    `deliver.call_back` does; so an issue can be stopped when it is sent, for some minutes. When
+    some have left, the issue is partly sent, and its web page stays for those who have it. An
+    approval later goes on.
 
     Raises: NotFound; Conflict when there is nothing to stop
     """
     now = ports.clock.now()
     with ports.store.write() as tables:
         before = tables.letters.find_issue(ref)
-        if before.state not in STOPPABLE:
+        held_back, calling_back = _take_back(ports, tables, before)
+        if before.state not in STOPPABLE and not calling_back:
             raise Conflict(
                 f"Issue {before.ref} is {before.state.replace('_', ' ')}; nothing is to stop.",
                 f"`asterism issue show {before.ref}` tells where it stands.",
             )
-        held_back = tables.deliveries.withhold_planned(before.id, STOPPED, now)
         counts = tables.deliveries.counts(before.id)
-        left = sum(number for (_, state), number in counts.items() if state not in UNSENT)
-        if left and not held_back:
+        left = sum(
+            number for (_, state), number in counts.items()
+            if state not in UNSENT and state != "recalling"
+        )  # fmt: skip
+        if left and not (held_back or calling_back):
             raise Conflict(
                 f"Issue {before.ref} is out: nothing of it is left to stop.",
                 f"`asterism explain issue {before.ref}` tells who has it.",
             )
-        if not left:
+        if not (left or calling_back):
             tables.letters.retire_editions(before.id, now)
         issue = tables.letters.set_state(
             before.id,
-            "partly_sent" if left else "stopped",
+            "partly_sent" if left or calling_back else "stopped",
             reason=reason or f"stopped by {ports.actor}",
-            expect=STOPPABLE,
+            expect=(*STOPPABLE, *TAKEN),
         )
         tables.log.add(
             Operation(
@@ -366,8 +391,22 @@ def stop(ports: Ports, ref: str, reason: str = "") -> Stopped:
                     "state": issue.state,
                     "reason": issue.reason,
                     "held_back": held_back,
+                    **({"calling_back": calling_back} if calling_back else {}),
                     "left_already": left,
                 },
             )
         )
-        return Stopped(issue, before.state, held_back, left)
+        return Stopped(issue, before.state, held_back, calling_back, left)
+
+
+def _take_back(ports: Ports, tables: Tables, issue: Issue) -> tuple[int, int]:
+    """(copies held back, copies to be called back).
+
+    In this order: what begins to leave in between is called back.
+    """
+    if issue.state not in (*STOPPABLE, *TAKEN):
+        return 0, 0
+    now, transport = ports.clock.now(), ports.transport
+    held_back = tables.deliveries.withhold_planned(issue.id, STOPPED, now)
+    can = transport.can_call_back
+    return held_back, tables.deliveries.recall(issue.id, transport.name, can, now)

@@ -14,7 +14,7 @@ from pipeline.model.people import Candidate
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.audience import Terms
 from pipeline.rules.letters.editions import Material
-from pipeline.rules.letters.ledger import STOPPED, UNSENT
+from pipeline.rules.letters.ledger import UNSENT
 from pipeline.rules.letters.wall import with_named
 from pipeline.rules.news.address import link_hash
 
@@ -58,10 +58,7 @@ class Draft:
 
 def is_over(tables: Tables, issue: Issue) -> bool:
     """Whether an issue is partly sent and nothing of it was held back that could go on."""
-    return issue.state == "partly_sent" and not any(
-        delivery.state == "withheld" and delivery.reason == STOPPED
-        for delivery in tables.deliveries.of_issue(issue.id)
-    )
+    return issue.state == "partly_sent" and not tables.deliveries.held_back(issue.id)
 
 
 def newsletter_of(ports: Ports, issue: Issue) -> tuple[Constellation, Newsletter]:

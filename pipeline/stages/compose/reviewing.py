@@ -12,13 +12,14 @@ from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.curator_notes import moment_in_words
 from pipeline.rules.letters.language import issue_name
 from pipeline.rules.letters.tokens import PREVIEW, STOP
-from pipeline.stages.compose.approving import STOPPABLE, stop
+from pipeline.stages.compose.approving import STOPPABLE, TAKEN, stop
 
 BY_LINK = "stopped by the link in the review mail"
 
-#: going: it can be stopped; leaving: so can the rest of it; stopped: it has been; rest: some
-#: are out, the others held back; out: nothing is left to stop; over: it will not go.
-Standing = Literal["going", "leaving", "stopped", "rest", "out", "over"]
+#: going: it can be stopped; leaving: so can the rest of it; recalling: it has been, and copies
+#: are called back; stopped: it has been; rest: some are out, the others held back; out: nothing
+#: is left to stop; over: it will not go.
+Standing = Literal["going", "leaving", "recalling", "stopped", "rest", "out", "over"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,14 @@ def review(ports: Ports, token: str) -> Review:
 def stop_by_link(ports: Ports, token: str) -> Review:
     """Stop the issue behind a stop link, in the name of its approver; how it stands then.
 
-    Pressed again, or when it is out, it changes nothing.
+    Quick: what a provider has is called back by `deliver.call_back`. Pressed again, or when it
+    is out, it changes nothing.
 
     Raises: NotFound
     """
     with ports.store.read() as tables:
         issue = _issue(ports, tables, STOP, token)
-    if issue.state in STOPPABLE:
+    if issue.state in (*STOPPABLE, *TAKEN):
         # the last copy may leave, or somebody else stop it, this very moment
         with suppress(Conflict):
             stop(replace(ports, actor=_approver(ports, issue)), issue.public_id, BY_LINK)
@@ -100,18 +102,31 @@ def _seen(ports: Ports, tables: Tables, issue: Issue) -> Review:
     return Review(
         firm_name=ports.catalog.firm.name,
         name=issue_name("en", title, issue.number),
-        standing=_standing(issue),
+        standing=_standing(ports, tables, issue),
         when=f"{moment_in_words(issue.goes_at, zone)} ({zone})",
         letters=sum(verdict.into for verdict in tables.letters.audience(issue.id)),
         preview_token=ports.tokens.make(PREVIEW, issue.public_id) if frozen else "",
     )
 
 
-def _standing(issue: Issue) -> Standing:
+def _standing(ports: Ports, tables: Tables, issue: Issue) -> Standing:
     if issue.state in STOPPABLE:
         return "leaving" if issue.state == "sending" else "going"
     if issue.state in ("missed", "cancelled"):
         return "over"
     if issue.state == "stopped":
         return "stopped"
-    return "rest" if issue.reason.startswith("stopped") else "out"
+    return _of_taken(ports, tables, issue)
+
+
+def _of_taken(ports: Ports, tables: Tables, issue: Issue) -> Standing:
+    """An issue of which copies are with a provider, or with their readers."""
+    states = {state for _, state in tables.deliveries.counts(issue.id)}
+    if "recalling" in states:
+        return "recalling"
+    if tables.deliveries.held_back(issue.id):
+        return "rest"
+    transport, now = ports.transport, ports.clock.now()
+    can = transport.can_call_back
+    taken = tables.deliveries.recallable(issue.id, transport.name, can, now)
+    return "leaving" if taken else "out"

@@ -2,18 +2,21 @@
 
 from pipeline.stages.deliver.holding import Allowed, allow_after_restore
 from pipeline.stages.deliver.lateness import GONE
+from pipeline.stages.deliver.recalling import CalledBack, call_back
 from pipeline.stages.deliver.resolving import Doubt, Resolution, Resolved, list_doubts, resolve
 from pipeline.stages.deliver.sending import Delivered, IssueDelivered, deliver
 
 __all__ = [
     "GONE",
     "Allowed",
+    "CalledBack",
     "Delivered",
     "Doubt",
     "IssueDelivered",
     "Resolution",
     "Resolved",
     "allow_after_restore",
+    "call_back",
     "deliver",
     "list_doubts",
     "resolve",

@@ -107,7 +107,7 @@ def _decide(
     now = ports.clock.now()
     state, reason = _verdict(ports, issue, outcome)
     counts = tables.deliveries.decide(issue.id, copies, state, reason, now)
-    moved = tables.deliveries.move_on(issue.id)
+    moved = tables.deliveries.move_on(issue.id, now)
     tables.log.add(
         Operation(
             actor=ports.actor,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pipeline.errors import BadInput, Conflict, Down
@@ -18,6 +18,7 @@ from pipeline.stages.deliver.doubts import settle_doubts
 from pipeline.stages.deliver.holding import held_since
 from pipeline.stages.deliver.lateness import GONE, too_late
 from pipeline.stages.deliver.moving import Moving, allowance
+from pipeline.stages.deliver.recalling import CalledBack, call_back
 
 #: How long a run may be silent before others take over what it holds: longer than a relay
 #: may take for one copy, from the connection to its last answer.
@@ -34,6 +35,7 @@ class IssueDelivered:
     state: IssueState
     reason: str = ""
     counts: tuple[tuple[str, int], ...] = ()  #: (delivery state, copies), of this run
+    held: bool = False  #: since a restore, until a person says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Delivered:
     """What a run did; nothing due is an answer too."""
 
     issues: tuple[IssueDelivered, ...] = ()
+    recalled: CalledBack = field(default_factory=CalledBack)  #: what stops took back
     settled_doubts: int = 0  #: copies that a run which died had left between sent and known
     next_due_at: datetime | None = None  #: when there is something to send again; None: nothing
     left_in_doubt: int = 0  #: of which the transport cannot tell now; the next run asks again
@@ -64,6 +67,7 @@ def deliver(ports: Ports, *, chunk: int | None = None, lease_s: int = LEASE_S) -
     Raises: BadInput when nothing may leave as the firm is set up; Down when the transport or
             the store can take no more: what went out is on record
     """
+    recalled = call_back(ports)
     check_setup(ports)
     size = chunk or max(ports.transport.batch_size, CLAIM)
     lease = min(timedelta(seconds=lease_s), LONGEST_LEASE)
@@ -80,6 +84,7 @@ def deliver(ports: Ports, *, chunk: int | None = None, lease_s: int = LEASE_S) -
     ports.transport.finish()
     return Delivered(
         issues=(*issues, *run.held()),
+        recalled=recalled,
         settled_doubts=doubts.settled,
         next_due_at=run.next_due_at(),
         left_in_doubt=doubts.left,
@@ -126,7 +131,7 @@ class _Run:
             why = held_since(tables)
             ids = tables.deliveries.held_since_restore(self.ports.clock.now())
             issues = [tables.letters.by_id(issue_id) for issue_id in ids]
-        return [IssueDelivered(issue.ref, issue.state, why) for issue in issues]
+        return [IssueDelivered(issue.ref, issue.state, why, held=True) for issue in issues]
 
     def next_due_at(self) -> datetime | None:
         """When there is something to send again, and the limits let it go."""
@@ -205,7 +210,7 @@ class _Run:
     def _close(self, issue: Issue) -> tuple[IssueState, str]:
         """Sent, partly sent or missed when no copy is open any more; else as it stands."""
         with self.ports.store.write() as tables:
-            now_is = tables.deliveries.move_on(issue.id)
+            now_is = tables.deliveries.move_on(issue.id, self.ports.clock.now())
         return now_is.state, now_is.reason
 
 

@@ -24,7 +24,9 @@ STEPS = 5
 LINES = 4
 MINOR = 5
 #: Steps that moved the issue as a whole; they are always shown.
-_MOVES = frozenset({"open", "compose", "approve", "stop", "hold back", "resolve", "allow"})
+_MOVES = frozenset(
+    {"open", "compose", "approve", "stop", "call back", "hold back", "resolve", "allow"}
+)
 
 
 def explain_issue(ports: Ports, ref: str) -> Part:

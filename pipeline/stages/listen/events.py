@@ -9,6 +9,7 @@ from hashlib import sha256
 from pipeline.errors import BadInput, NotFound
 from pipeline.model.letters import Event
 from pipeline.ports import Events, Ports, Tables
+from pipeline.rules.letters.ledger import UNSETTLED
 from pipeline.stages.listen.hearing import Ending, end_letters
 
 #: So many events share one transaction.
@@ -136,8 +137,8 @@ def _apply(ports: Ports, tables: Tables, new: Sequence[Event]) -> TakenIn:
         if event.heard is not None
     ]
     moved = [one for one in tables.deliveries.hear_all(news, now) if one.delivery.state != one.was]
-    for issue_id in sorted({one.delivery.issue_id for one in moved if one.was == "unknown"}):
-        tables.deliveries.move_on(issue_id)
+    for issue_id in sorted({one.delivery.issue_id for one in moved if one.was in UNSETTLED}):
+        tables.deliveries.move_on(issue_id, now)
     ended = sum(_end_letters(ports, tables, event) for event in new)
     return TakenIn(events=len(new), moved=len(moved), ended=ended)
 

@@ -10,6 +10,7 @@ from pipeline.model.letters import Delivery, DeliveryState, Heard
 from pipeline.model.log import Operation
 from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports, Tables
+from pipeline.rules.letters.ledger import UNSETTLED
 from pipeline.rules.people.standing import as_logged, current
 
 #: Who acts in the log where it is none of us: who got the letter, or who takes their mail in.
@@ -41,8 +42,8 @@ def hear(ports: Ports, delivery_public_id: str, news: Heard, detail: str) -> Del
         copy = moved[0].delivery
         ending = Ending(bounced=news == "bounced", complained=news == "complained")
         end_letters(ports, tables, copy, ending, detail)
-        if moved[0].was == "unknown":
-            tables.deliveries.move_on(copy.issue_id)
+        if moved[0].was in UNSETTLED:
+            tables.deliveries.move_on(copy.issue_id, now)
         return copy.state
 
 

@@ -12,7 +12,6 @@ from pipeline.model.letters import Beat, BeatState, Issue
 from pipeline.model.news import SourceState
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.content_lock import OPEN_STATES
-from pipeline.rules.letters.ledger import STOPPED
 from pipeline.rules.letters.lint import lint_issue
 from pipeline.rules.letters.notice import about
 from pipeline.rules.letters.rhythm import beats, late_decision, next_beat, not_before
@@ -146,8 +145,7 @@ def _issues(
     for issue in issues:
         held_back = 0
         if issue is last and issue.state == "partly_sent":
-            copies = tables.deliveries.of_issue(issue.id)
-            held_back = sum(d.state == "withheld" and d.reason == STOPPED for d in copies)
+            held_back = tables.deliveries.held_back(issue.id)
         if held_back or issue.state in UNFINISHED:
             yield _progress(ports, tables, constellation, newsletter, issue, held_back)
 

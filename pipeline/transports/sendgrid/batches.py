@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from pipeline.errors import Down
 from pipeline.model.letters import Batch
-from pipeline.transports.sendgrid.answers import down, unreachable
+from pipeline.transports.sendgrid.answers import down, said, unreachable
 from pipeline.transports.sendgrid.wire import Answer, Unanswered, Unasked, Wire
 
 #: A batch opened now leaves in so long, or later.
@@ -51,6 +51,7 @@ class Recall:
     #: stays: it surely was not called back; unsure: it may have been
     word: Literal["called_back", "stays", "unsure"]
     down: Down | None = None  #: why they could not be asked; asking later may help
+    why: str = ""  #: it was not, or may not have been
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,27 +103,28 @@ class Batches:
         """
         may_have_heard = False
         problem: Down | None = None
+        words = "there was no time left"
         for pause_s in (0.0, *self.pauses_s):
             time.sleep(pause_s)
             if not self.is_in_time(batch):
                 break
             try:
                 answer = self._cancel(batch)
-            except Unasked as error:
-                problem = unreachable(self.wire.url, error)
-                continue
-            except Unanswered as error:
-                may_have_heard, problem = True, unreachable(self.wire.url, error)
+            except (Unasked, Unanswered) as error:
+                may_have_heard = may_have_heard or isinstance(error, Unanswered)
+                problem, words = unreachable(self.wire.url, error), str(error)
                 continue
             if answer.status < 300:
-                return Recall("called_back" if self._was_in_time(batch, answer) else "unsure")
-            problem = down(answer, self.wire.url)
+                if self._was_in_time(batch, answer):
+                    return Recall("called_back")
+                return Recall("unsure", why="it took the word too late to rely on it")
+            problem, words = down(answer, self.wire.url), said(answer) or str(answer.status)
             if answer.status in (400, 404, 409):
-                return Recall("unsure" if may_have_heard else "stays")
+                return Recall("unsure" if may_have_heard else "stays", why=words)
             if answer.status in (401, 403):
                 break
             may_have_heard = may_have_heard or answer.status >= 500
-        return Recall("unsure" if may_have_heard else "stays", problem)
+        return Recall("unsure" if may_have_heard else "stays", problem, words)
 
     def _cancel(self, batch: Batch) -> Answer:
         """Cancel once; the answer below 300 that says it is cancelled, or another one.

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pipeline.errors import BadInput, Down
-from pipeline.model.letters import Batch, Envelope, Fate, Receipt, SendOutcome
+from pipeline.model.letters import Batch, Envelope, Fate, Recall, Receipt, SendOutcome
 from pipeline.settings import SendGridSettings
 from pipeline.transports.sendgrid import answers
 from pipeline.transports.sendgrid.batches import PAUSES_S, Batches
@@ -27,6 +27,7 @@ from pipeline.transports.sendgrid.wire import Unanswered, Unasked, Wire
 
 SEND = "/v3/mail/send"
 TOO_OLD = "the batch is too old to be called back"
+TOO_LATE = "too late to call it back from SendGrid"
 
 Group = tuple[Copy, ...]
 
@@ -101,6 +102,20 @@ class SendGridTransport:
             elif called.down is not None and self._batches.is_in_time(batch):
                 raise called.down
         return dict.fromkeys(delivery_public_ids, fate)
+
+    def can_call_back(self, batch: Batch) -> bool:
+        """Whether it leaves in more than ten minutes."""
+        return self._batches.is_in_time(batch)
+
+    def call_back(self, batch: Batch) -> Recall:
+        """Cancel the batch, if there still is time; asked a few times where they do not hear."""
+        if not self.can_call_back(batch):
+            return Recall("stays", TOO_LATE)
+        called = self._batches.call_back(batch)
+        if called.word == "called_back":
+            return Recall("called_back")
+        why = f"SendGrid could not be made to give it back: {called.why}"
+        return Recall(called.word, why, called.down is not None and self.can_call_back(batch))
 
     def probe(self) -> str:
         """Open a batch, leave it empty, and see that it could be called back.

@@ -124,15 +124,23 @@ def test_where_an_issue_stands(
         ("partly_sent", {"accepted": 1, "planned": 1}, 0, ("sending", "")),
         ("partly_sent", {"accepted": 2, "withheld": 1}, 1, None),
         ("partly_sent", {"refused": 1}, 0, ("missed", "1 refused")),
+        ("partly_sent", {"recalling": 2}, 2, None),
+        ("partly_sent", {"recalling": 2, "planned": 1}, 2, None),
+        ("partly_sent", {"withheld": 3}, 3, ("stopped", None)),
+        ("partly_sent", {"withheld": 3, "deferred": 1}, 3, ("stopped", None)),
+        ("partly_sent", {"withheld": 3, "refused": 1}, 3, None),
+        ("partly_sent", {"withheld": 3, "attempting": 1}, 3, None),
+        ("stopped", {"withheld": 3}, 3, None),
+        ("stopped", {"withheld": 3, "accepted": 1}, 3, ("partly_sent", None)),
         *((state, {"accepted": 2}, 0, None)
-          for state in ("draft", "scheduled", "stopped", "sent", "missed", "cancelled")),
+          for state in ("draft", "scheduled", "sent", "missed", "cancelled")),
     ],
 )  # fmt: skip
 def test_an_issue_moves_on_when_its_last_doubt_is_settled(
     state: IssueState,
     counts: dict[DeliveryState, int],
     held_back: int,
-    expected: tuple[str, str] | None,
+    expected: tuple[str, str | None] | None,
 ) -> None:
     assert move_on(state, counts, held_back) == expected
 
