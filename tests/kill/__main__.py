@@ -14,7 +14,7 @@ from tests.kill.receivers import RECEIVERS, SmtpSink
 
 COLUMNS = (
     "transport", "database", "contacts", "kills", "inside", "held", "doubles", "lost",
-    "troubles", "unknown", "arrived", "heard", "resolved", "seconds",
+    "troubles", "unknown", "arrived", "heard", "resolved", "back", "seconds",
 )  # fmt: skip
 
 
@@ -36,6 +36,7 @@ def plans(chosen: argparse.Namespace) -> Iterator[tuple[str, Plan]]:
                     chunk=chosen.chunk,
                     misbehaves=not chosen.kind_world and transport in MOODY,
                     kind=chosen.sender,
+                    stops=chosen.stops and transport == "sendgrid",
                 ),
             )
 
@@ -46,7 +47,8 @@ def row(name: str, outcome: Outcome) -> list[str]:
         plan.transport, name, str(plan.contacts), str(outcome.inside + outcome.outside),
         str(outcome.inside), str(outcome.held), str(outcome.doubles), str(outcome.lost),
         str(outcome.troubles), str(outcome.unknown), str(outcome.arrived),
-        str(outcome.heard), str(outcome.resolved), f"{outcome.seconds:.0f}",
+        str(outcome.heard), str(outcome.resolved), str(outcome.called_back),
+        f"{outcome.seconds:.0f}",
     ]  # fmt: skip
 
 
@@ -97,6 +99,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--database", action="append", choices=DATABASES)
     made.add_argument(
         "--kind-world", action="store_true", help="only kills: no line breaks, no server fails"
+    )
+    made.add_argument(
+        "--stops", action="store_true", help="over sendgrid: people stop it and let it go on"
     )
     made.add_argument("--sender", default="honest", choices=("honest", "post-then-mark"))
     return made

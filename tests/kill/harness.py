@@ -20,7 +20,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.stages.deliver import list_doubts, resolve
+from pipeline.errors import Conflict
+from pipeline.rules.letters.ledger import OPEN
+from pipeline.stages.compose import stop
+from pipeline.stages.deliver import call_back, list_doubts, resolve
 from pipeline.stores import schema
 from pipeline.stores.sql import SqlStore
 from tests.builders import SECRET
@@ -51,6 +54,7 @@ class Plan:
     kind: str = "honest"  #: of sender
     lease_s: int = LEASE_S
     freezes: bool = False  #: they are not killed, only frozen until others took their work
+    stops: bool = False  #: now and then a person stops the issue, and lets it go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,9 @@ class Outcome:
     missing: int  #: contacts without exactly one copy after that
     issue: str  #: the issue's state at the very end
     seconds: float
+    stops: int = 0  #: how often a person stopped it
+    called_back: int = 0  #: copies that came back then
+    not_back: int = 0  #: copies on their way though the ledger says that they came back
 
     def faults(self) -> list[str]:
         """Everything that must not be; empty when all is well."""
@@ -95,6 +102,8 @@ class Outcome:
             f"{self.missing} without exactly one copy in the end": self.missing,
             "nothing broke: it proves little": self.plan.misbehaves and not self.troubles,
             f"the issue is {self.issue}": self.issue != "sent",
+            f"{self.not_back} called back and on their way": self.not_back,
+            "nothing was called back: it proves little": self.plan.stops and not self.called_back,
         }
         return [what for what, holds in found.items() if holds]
 
@@ -164,6 +173,9 @@ class Harness:
     inside: int = 0
     outside: int = 0
     held: int = 0
+    stops: int = 0
+    called_back: int = 0
+    not_back: int = 0
 
     # ── killing ──────────────────────────────────────────────────────────────────────────
 
@@ -178,6 +190,8 @@ class Harness:
                 self._freeze(victims[0])
                 continue
             self._kill(victims)
+            if self.plan.stops and self.inside and (not self.called_back or self._at_times()):
+                self._stop()
             if len(victims) > 1:
                 self._wait_a_little()
 
@@ -256,6 +270,60 @@ class Harness:
         is_long = self.plan.misbehaves and self.chance.random() < 0.25
         self.receiver.advance(LONG_PAUSE if is_long else PAUSE)
 
+    # ── stopping ─────────────────────────────────────────────────────────────────────────
+
+    def _at_times(self) -> bool:
+        return self.chance.random() < 0.3
+
+    def _stop(self) -> None:
+        """A person stops the issue while somebody may be sending; others call it back, and one
+        of them is killed; it is looked at, and goes on."""
+        self._let_some_out()
+        ports = ports_at(self.scene.store, self.receiver.way(), self.receiver.now())
+        try:
+            stop(ports, self.scene.issue.public_id)
+        except Conflict:  # nothing of it can be stopped any more
+            return
+        self.stops += 1
+        self._begin_all()
+        time.sleep(self.chance.random() / 20)
+        self.slots[0].kill()
+        ends = time.monotonic() + PATIENCE_S
+        while self._states()["recalling"]:
+            assert time.monotonic() < ends, "nobody calls it back"
+            call_back(ports_at(self.scene.store, self.receiver.way(), self.receiver.now()))
+            time.sleep(0.01)
+        going = self.receiver.reaching()
+        held = [one for one, state in self._ledger().items() if state == "withheld"]
+        self.not_back += sum(going[one] for one in held)
+        self.called_back += len(set(held) & self._recalled())
+        self._let_go()
+
+    def _let_some_out(self) -> None:
+        """Until the receiver has something that can be called back, or nothing is left."""
+        self.receiver.leash(self.receiver.taken() + 2 * self.plan.chunk)
+        ends = time.monotonic() + PATIENCE_S
+        while self._left() and not self._states()["accepted"]:
+            assert time.monotonic() < ends, "nothing goes out"
+            self._begin_all()
+            time.sleep(0.01)
+
+    def _recalled(self) -> set[str]:
+        """Copies that a stop once called back."""
+        d, e = schema.deliveries.c, schema.delivery_events.c
+        asked = sa.select(e.delivery_id).where(e.state == "recalling")
+        return {one for (one,) in self._rows(sa.select(d.public_id).where(d.id.in_(asked)))}
+
+    def _let_go(self) -> None:
+        """As an approval does: what was held back is planned again."""
+        with self.scene.store.write() as tables:
+            issue = tables.letters.by_id(self.scene.issue.id)
+            if issue.state in ("stopped", "partly_sent"):
+                tables.deliveries.plan(
+                    issue.id, self.scene.rows(), self.scene.variant_ids, issue.due_at
+                )
+                tables.letters.set_state(issue.id, "scheduled")
+
     # ── to the end ───────────────────────────────────────────────────────────────────────
 
     def finish(self) -> None:
@@ -308,6 +376,9 @@ class Harness:
             missing=sum(1 for one in ledger if copies[one] != 1) + len(set(copies) - set(ledger)),
             issue=self._issue_state(),
             seconds=time.monotonic() - began,
+            stops=self.stops,
+            called_back=self.called_back,
+            not_back=self.not_back,
         )
 
     def _resolve(self, ports: Any, arrived: set[str], others: set[str]) -> int:
@@ -334,7 +405,7 @@ class Harness:
     def _left(self) -> int:
         """Copies that are still to go."""
         states = self._states()
-        return sum(states[one] for one in ("planned", "claimed", "attempting", "deferred"))
+        return sum(states[one] for one in OPEN)
 
     def _ledger(self) -> dict[str, str]:
         return dict(self._rows(sa.select(schema.deliveries.c.public_id, schema.deliveries.c.state)))

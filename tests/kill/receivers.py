@@ -54,6 +54,10 @@ class Receiver(Protocol):
         """At the end: how many letters of each delivery reach a reader."""
         ...
 
+    def reaching(self) -> Counter[str]:
+        """How many letters of each delivery are with a reader, or on their way there."""
+        ...
+
     def leash(self, most: int) -> None:
         """From now on it takes so many in all, and keeps whoever brings more waiting."""
         ...
@@ -125,6 +129,9 @@ class Folder(_Clock):
         ids = (read.parsebytes(path.read_bytes())["Message-ID"] for path in self._files())
         return Counter(one.strip("<>").partition("@")[0] for one in ids)
 
+    def reaching(self) -> Counter[str]:
+        return self.copies()
+
     def leash(self, most: int) -> None:
         new = self._leash.with_suffix(".new")
         new.write_text(str(most))
@@ -184,6 +191,9 @@ class CountingRelay(_Clock):
 
     def copies(self) -> Counter[str]:
         return Counter(line.split()[0] for line in self._record.read_text().splitlines())
+
+    def reaching(self) -> Counter[str]:
+        return self.copies()
 
     def leash(self, most: int) -> None:
         self._order(most=most)
@@ -316,6 +326,9 @@ class SmtpSink(_Clock):
         )
         return Counter(one[1].decode() for one in found if one)
 
+    def reaching(self) -> Counter[str]:
+        return self.copies()
+
     def leash(self, most: int) -> None:
         self._most = most
 
@@ -357,6 +370,9 @@ class SendGridReceiver:
     def copies(self) -> Counter[str]:
         self.fake.advance(timedelta(hours=1).total_seconds())
         return Counter(self.fake.delivered())
+
+    def reaching(self) -> Counter[str]:
+        return Counter(self.fake.reaching())
 
     def leash(self, most: int) -> None:
         self.fake.leash(most)

@@ -39,6 +39,17 @@ def test_frozen_and_woken(transport: str, sqlite_url: str, tmp_path: Path) -> No
     assert try_plan(plan, sqlite_url, tmp_path / "receiver").faults() == []
 
 
+def test_stopped_in_the_middle(database_url: str, tmp_path: Path) -> None:
+    """What a stop calls back does not arrive, and once it is let go it arrives once."""
+    plan = Plan("sendgrid", CONTACTS, KILLS, seed=5, stops=True)
+    assert try_plan(plan, database_url, tmp_path / "receiver").faults() == []
+
+
+def test_stopped_while_lines_break(sqlite_url: str, tmp_path: Path) -> None:
+    plan = Plan("sendgrid", CONTACTS, KILLS, seed=6, chunk=10, misbehaves=True, stops=True)
+    assert try_plan(plan, sqlite_url, tmp_path / "receiver").faults() == []
+
+
 def test_killed_before_a_real_server(sqlite_url: str, tmp_path: Path) -> None:
     """Postfix's smtp-sink, which knows nothing of us, writes down what it took."""
     if SmtpSink.missing():
@@ -64,6 +75,9 @@ def test_each_sum_that_does_not_come_out_is_told() -> None:
     assert replace(GOOD, unknown=1, listed=1, resolved=1).faults() == ["1 unknown of files"]
     assert replace(GOOD, missing=1).faults() == ["1 without exactly one copy in the end"]
     assert replace(GOOD, issue="partly_sent").faults() == ["the issue is partly_sent"]
+    assert replace(GOOD, not_back=1).faults() == ["1 called back and on their way"]
+    stopping = replace(GOOD, plan=replace(GOOD.plan, stops=True))
+    assert stopping.faults() == ["nothing was called back: it proves little"]
     moody = replace(GOOD, plan=replace(GOOD.plan, misbehaves=True))
     assert moody.faults() == ["nothing broke: it proves little"]
     line = replace(GOOD, plan=replace(GOOD.plan, transport="smtp"))
