@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 
 from pipeline.model.catalog import Account, Cadence, Newsletter
 from pipeline.model.letters import Issue, IssueState, Snippet
+from pipeline.model.log import Operation
 from pipeline.model.news import Story
 from pipeline.rules.letters.language import LANGUAGES, issue_name, primary, words
 from pipeline.rules.letters.lint import MAX_QUOTED, lint_story, quoted_of
 from pipeline.rules.letters.prefill import prefilled
-from pipeline.rules.letters.wall import is_confidence, travels
+from pipeline.rules.letters.wall import is_confidence, travels, wording_for
 from pipeline.rules.news.address import link_hash
 
 #: Who acts, in the log and as approver, where a file's `mode: automatic` is the human's word.
@@ -83,6 +84,10 @@ class Found:
     commented: tuple[Snippet, ...]  #: of other issues that went out, with our take
     stories: tuple[Story, ...]  #: open in the pool
     used: frozenset[str]  #: hashes of links that earlier issues of this newsletter had
+    lent: tuple[Story, ...] = ()  #: that stand only in drafts as they were opened
+    #: Of these, by id, keys of the accounts that they are about.
+    lent_about: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    busy: frozenset[int] = frozenset()  #: ids of stories that another issue has for good
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class Composition:
     lowered: tuple[Snippet, ...] = ()  #: nobody wrote a take: they stand as headlines
     copied: tuple[Snippet, ...] = ()  #: commented ones, into the main section
     headlines: tuple[Story, ...] = ()
+    lent: int = 0  #: so many of the headlines stand in a draft that nobody has worked on, too
     surplus: tuple[Snippet, ...] = ()  #: bare headlines that make room for commentary
     head: Mapping[str, str] = field(default_factory=dict)
 
@@ -107,14 +113,18 @@ def compose(
 
     All in all no more than the newsletter's ceiling, except where a person put more there.
     A confidence is never copied, and nothing enters that lint would hold the issue back for.
-    Composed again, it adds what is new and leaves the rest as it is.
+    Composed again, it adds what is new and leaves the rest as it is. Where headlines may make up
+    for commentary it borrows from drafts that nobody has worked on, no more than every copy needs
+    for the floor: who reads a headline here is not told the story there. Bare headlines that
+    somebody works on elsewhere it gives up.
 
     Shape:  accounts are the constellation's
     """
     kept = [s for s in found.there if s.section == "main" and _is_written(s)]
     lowered = [s for s in found.there if s.section == "main" and not _is_written(s)]
-    bare = [s for s in found.there if _is_bare(s)]
-    noted = [s for s in found.there if s.section != "main" and s not in bare]
+    all_bare = [s for s in found.there if _is_bare(s)]
+    bare = [s for s in all_bare if s.story_id not in found.busy]
+    noted = [s for s in found.there if s.section != "main" and s not in all_bare]
     place = _Place(found, accounts)
     for snippet in (*kept, *lowered, *noted):
         place.take(snippet)
@@ -122,15 +132,34 @@ def compose(
     room = newsletter.ceiling - len(kept) - len(copied) - len(lowered) - len(noted)
     staying = place.fill(bare, room, asked=True)
     headlines = place.fill(map(as_headline, found.stories), room - len(staying), asked=True)
+    shown = (*kept, *lowered, *noted, *copied, *staying, *headlines)
+    lent = place.borrow(shown, newsletter, room - len(staying) - len(headlines))
     raised = {snippet.story_id for snippet in copied}
-    stories = {story.id: story for story in found.stories}
+    stories = {story.id: story for story in (*found.stories, *found.lent)}
     return Composition(
         lowered=tuple(lowered),
         copied=tuple(copied),
-        headlines=tuple(stories[snippet.story_id] for snippet in headlines),
-        surplus=tuple(s for s in bare if s not in staying and s.story_id not in raised),
+        headlines=tuple(stories[snippet.story_id] for snippet in (*headlines, *lent)),
+        lent=len(lent),
+        surplus=tuple(s for s in all_bare if s not in staying and s.story_id not in raised),
         head=_head(issue, newsletter, commented=bool(kept or copied)),
     )
+
+
+def is_as_opened(
+    issue: Issue,
+    snippets: Sequence[Snippet],
+    removed: Sequence[Snippet],
+    operations: Sequence[Operation],
+) -> bool:
+    """Whether nobody has worked on a draft: no word is written, nothing moved, added, taken out.
+
+    Shape:  removed are its snippets that are out; operations, all that are about it
+    """
+    if issue.state not in WAITING or removed:
+        return False
+    written = any(s.revision != 1 or s.take.strip() for s in snippets)
+    return not written and all(operation.verb == "open" for operation in operations)
 
 
 def review_at(issue: Issue, newsletter: Newsletter) -> datetime:
@@ -155,14 +184,14 @@ def too_little(snippets: Sequence[Snippet], newsletter: Newsletter) -> str:
     return ""
 
 
-def as_headline(story: Story) -> Snippet:
+def as_headline(story: Story, about: tuple[str, ...] = ()) -> Snippet:
     """A story as it would stand under "Also noted": its title, with a link to its source."""
     return Snippet(
         id=0, public_id="", issue_id=0, story_id=story.id, position=0, section="noted",
         title=prefilled(story)["title"], fact="", take="", question="",
         story_public_id=story.public_id, story_kind=story.kind, source_name=story.source_name,
         url=story.url, learnt_from=story.learnt_from, is_public=story.is_public,
-        source_text=story.text,
+        source_text=story.text, about=about,
     )  # fmt: skip
 
 
@@ -225,6 +254,31 @@ class _Place:
         for snippet in chosen:
             self.take(snippet)
         return chosen
+
+    def borrow(self, shown: Sequence[Snippet], newsletter: Newsletter, room: int) -> list[Snippet]:
+        """From drafts that nobody has worked on: the first that some copy needs for the floor.
+
+        The copies of an account leave out what is about it, so each account counts for itself.
+        """
+        chosen: list[Snippet] = []
+        if newsletter.fallback != "headlines":
+            return chosen  # they would make up for nothing
+        for story in self.found.lent:
+            snippet = as_headline(story, self.found.lent_about.get(story.id, ()))
+            if len(chosen) >= max(0, room):
+                break
+            needed = self._is_needed(snippet, (*shown, *chosen), newsletter.floor)
+            if needed and self.fits(snippet):
+                chosen.append(snippet)
+                self.take(snippet)
+        return chosen
+
+    def _is_needed(self, snippet: Snippet, shown: Sequence[Snippet], floor: int) -> bool:
+        readers = [account.key for account in self.accounts] or [""]
+        return any(
+            wording_for(snippet, key) and sum(bool(wording_for(s, key)) for s in shown) < floor
+            for key in readers
+        )
 
     def fits(self, snippet: Snippet) -> bool:
         """Whether it may enter at all, and beside what is there."""

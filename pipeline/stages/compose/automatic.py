@@ -41,6 +41,7 @@ from pipeline.stages.compose.holding import (
     reviews_of,
     take_back_unasked,
 )
+from pipeline.stages.compose.lending import elsewhere
 from pipeline.stages.compose.planning import check, make_plan, render_all
 from pipeline.stages.compose.reading import (
     Draft,
@@ -169,14 +170,17 @@ def _look(
     since = period_start(tables, issue, newsletter)
     pool = tables.stories.pool(constellation.key, min(since, now - reach(newsletter)))
     recent = max(since, now - reach(newsletter))
+    new = [one for one in pool if one.story.last_at >= recent]
+    other = elsewhere(tables, issue, constellation)
     return Found(
         there=there,
         removed=frozenset(s.story_id for s in tables.snippets.of_issue(issue.id, removed=True)),
         commented=tuple(_commented(tables, since, pool, constellation, newsletter)),
-        stories=tuple(
-            one.story for one in pool if one.state == "open" and one.story.last_at >= recent
-        ),
+        stories=tuple(one.story for one in new if one.state == "open"),
         used=frozenset(tables.letters.used_links(newsletter.key, issue.id)),
+        lent=tuple(one.story for one in new if one.state == "kept" and one.story.id in other.lent),
+        lent_about=other.lent,
+        busy=other.busy,
     )
 
 
@@ -255,6 +259,7 @@ def _apply(
                 "headlines": len(made.headlines) + len(made.lowered),
                 "head": dict(made.head),
                 "stories": new,
+                **({"from_drafts": made.lent} if made.lent else {}),
             },
         )
     )

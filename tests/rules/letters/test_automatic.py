@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.model.catalog import Rhythm
+from pipeline.model.log import Operation
 from pipeline.model.news import Story
 from pipeline.rules.letters.automatic import (
     Composition,
     Found,
     carried,
     compose,
+    is_as_opened,
     opened_subject,
     too_little,
 )
@@ -41,9 +43,9 @@ def bare(number, **changes):
     return snippet(number, section="noted", fact="", take="", question="", **changes)
 
 
-def found(*, there=(), removed=(), commented=(), stories=(), used=()):
+def found(*, there=(), removed=(), commented=(), stories=(), used=(), **more):
     return Found(tuple(there), frozenset(removed), tuple(commented), tuple(stories),
-                 frozenset(used))  # fmt: skip
+                 frozenset(used), **more)  # fmt: skip
 
 
 def made(issue=FRESH, newsletter=ALONE, **there):
@@ -259,3 +261,77 @@ def test_it_never_exceeds_the_ceiling_repeats_a_story_or_copies_a_secret(
     whole = [*copied, *headlines, *staying]
     assert len(whole) == len(set(whole)) <= ceiling
     assert not secret & {*copied, *headlines}
+
+
+# ── borrowing ────────────────────────────────────────────────────────────────────────────
+
+HEADLINES = replace(ALONE, fallback="headlines", floor=2, ceiling=4)
+
+
+def lent(*numbers, about=None, newsletter=HEADLINES, **there):
+    abouts = {number: about for number in numbers if about}
+    done = made(newsletter=newsletter, lent=tuple(map(story, numbers)),
+                lent_about=there.pop("abouts", abouts), **there)  # fmt: skip
+    return ids(done)[1], done.lent
+
+
+def test_it_borrows_what_its_floor_lacks():
+    assert lent(7, 8, 9) == ([7, 8], 2)
+    assert lent(7, 8, 9, stories=[story(4)]) == ([4, 7], 1)
+    assert lent(7, 8, 9, commented=[snippet(1)], stories=[story(4)]) == ([4], 0)
+    assert lent(7, 8, 9, commented=map(snippet, (1, 2))) == ([], 0)
+    assert lent(7, 8, 9, there=[bare(1)]) == ([7], 1)
+
+
+def test_it_borrows_nothing_that_makes_up_for_nothing():
+    assert lent(7, 8, newsletter=ALONE) == ([], 0)
+
+
+def test_it_borrows_until_each_copy_has_enough_and_no_more_than_there_is_room_for():
+    """The copies of an account leave out what is about it."""
+    both = {7: ("northline",), 8: ("skagen-ruter",), 9: ("blue-strait",), 10: ("northline",)}
+    assert lent(7, 8, 9, 10, abouts=both) == ([7, 8, 9], 3)
+    alone = dict.fromkeys((7, 8, 9, 10, 11), ("northline",))
+    assert lent(*alone, abouts=alone) == ([7, 8], 2)  # more of them would help nobody
+    tight = replace(HEADLINES, ceiling=2)
+    assert lent(7, 8, 9, 10, abouts=both, newsletter=tight) == ([7, 8], 2)
+
+
+def test_what_may_not_enter_is_not_borrowed_either():
+    used = [link_hash(story(7).url)]
+    assert lent(7, 8, 9, used=used, removed=[8]) == ([9], 1)
+
+
+def test_what_somebody_works_on_elsewhere_is_given_up():
+    mine, theirs = bare(1), bare(2)
+    done = made(newsletter=HEADLINES, there=[mine, theirs], busy=frozenset({2}))
+    assert (done.surplus, done.lent) == ((theirs,), 0)
+    written = replace(theirs, fact="It is sold.", revision=2)
+    assert made(there=[written], busy=frozenset({2})).surplus == ()
+
+
+def done_by(verb):
+    return Operation(actor="eva", verb=verb, subject="issue:a", at=WHEN)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_so"),
+    [
+        ({}, True),
+        ({"operations": []}, True),
+        ({"issue": replace(ISSUE, state="in_review")}, True),
+        ({"issue": replace(ISSUE, state="stopped")}, False),
+        ({"issue": replace(ISSUE, state="scheduled")}, False),
+        ({"snippets": [snippet(1, take="x")]}, False),
+        ({"snippets": [snippet(1, take="", revision=2)]}, False),
+        ({"removed": [snippet(2, take="", removed=True)]}, False),
+        ({"operations": [done_by("open"), done_by("edit")]}, False),
+        ({"operations": [done_by("open"), done_by("undo")]}, False),
+    ],
+)
+def test_a_draft_is_as_it_was_opened_until_somebody_works_on_it(change, is_so):
+    plain = {
+        "issue": ISSUE, "snippets": [snippet(1, take="")], "removed": [],
+        "operations": [done_by("open")],
+    }  # fmt: skip
+    assert is_as_opened(**{**plain, **change}) == is_so
