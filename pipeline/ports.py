@@ -878,9 +878,19 @@ class DeliveriesTable(Protocol):
         ...
 
     def claim(
-        self, issue_id: int, owner: str, lease_until: datetime, now: datetime, limit: int
+        self,
+        issue_id: int,
+        owner: str,
+        lease_until: datetime,
+        now: datetime,
+        limit: int,
+        *,
+        on: date | None = None,
     ) -> Sequence[Delivery]:
-        """Take planned (and expired) rows; suppression is looked at again in the same breath."""
+        """Take planned (and expired) rows; suppression is looked at again in the same breath.
+
+        Shape:  on is the day at home, against which pauses are held; None: in UTC
+        """
         ...
 
     def attempting(
@@ -891,8 +901,12 @@ class DeliveriesTable(Protocol):
         lease_until: datetime | None = None,
         transport: str = "",
         batch: Batch | None = None,
+        on: date | None = None,
     ) -> Sequence[Delivery]:
-        """Durable before a byte leaves, with what moves them; returns those that are still ours."""
+        """Durable before a byte leaves, with what moves them; returns those that are still ours.
+
+        Who must not be mailed any more is not among them. Shape: on as in claim()
+        """
         ...
 
     def extend(self, given: Sequence[Delivery], lease_until: datetime) -> frozenset[int]:

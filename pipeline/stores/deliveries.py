@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -145,24 +145,35 @@ class SqlDeliveries:
     # ── claim, begin, settle ─────────────────────────────────────────────────────────────
 
     def claim(
-        self, issue_id: int, owner: str, lease_until: datetime, now: datetime, limit: int
+        self,
+        issue_id: int,
+        owner: str,
+        lease_until: datetime,
+        now: datetime,
+        limit: int,
+        *,
+        on: date | None = None,
     ) -> Sequence[Delivery]:
         """Take up to `limit` rows that are due, and those whose holder let the lease run out.
 
         Who must not be mailed is withheld in the same breath; empty only when nothing is
         left to take. The fence grows with each claim.
+
+        Shape:  on is the day at home, against which pauses are held; None: in UTC
         """
-        while rows := self._takeable(issue_id, now, limit):
+        while rows := self._takeable(issue_id, now, limit, on or now.date()):
             free = [row for row in rows if not _kept_back(row)]
             self._withhold([(row.id, _kept_back(row)) for row in rows if _kept_back(row)], now)
             if free:
                 return self._take(free, owner, lease_until)
         return ()
 
-    def _takeable(self, issue_id: int, now: datetime, limit: int) -> Sequence[sa.Row[Any]]:
+    def _takeable(
+        self, issue_id: int, now: datetime, limit: int, on: date
+    ) -> Sequence[sa.Row[Any]]:
         """Rows that may be taken, with all that could speak against it."""
         return self._connection.execute(
-            _with_objections(now)
+            _with_objections(on)
             .where(
                 deliveries.c.issue_id == issue_id,
                 due.may_go(self._connection, now),
@@ -173,9 +184,9 @@ class SqlDeliveries:
             .with_for_update(of=deliveries, skip_locked=True)
         ).all()
 
-    def _objections(self, ids: Sequence[int], now: datetime) -> Mapping[int, str]:
+    def _objections(self, ids: Sequence[int], on: date) -> Mapping[int, str]:
         """Why these rows must not go out after all; those that may are not among them."""
-        rows = self._connection.execute(_with_objections(now).where(deliveries.c.id.in_(ids)))
+        rows = self._connection.execute(_with_objections(on).where(deliveries.c.id.in_(ids)))
         return {row.id: why for row in rows if (why := _kept_back(row))}
 
     def _take(
@@ -217,6 +228,7 @@ class SqlDeliveries:
         lease_until: datetime | None = None,
         transport: str = "",
         batch: Batch | None = None,
+        on: date | None = None,
     ) -> Sequence[Delivery]:
         """Write that these begin to leave, durable before a byte does; those still ours.
 
@@ -224,10 +236,12 @@ class SqlDeliveries:
         that was stopped, or that somebody else took after our lease ran out, is not among the
         result; nor is one whose reader left since it was claimed: a slow relay keeps the
         others waiting for minutes.
+
+        Shape:  on as in claim()
         """
         standing = self._locked([delivery.id for delivery in given])
         held = [one for one in given if _is_held(standing.get(one.id), one, "claimed")]
-        objections = self._objections([one.id for one in held], now)
+        objections = self._objections([one.id for one in held], on or now.date())
         self._withhold([(one.id, objections[one.id]) for one in held if one.id in objections], now)
         ours = [
             replace(
@@ -709,8 +723,8 @@ class SqlDeliveries:
         return [_delivery(row) for row in self._connection.execute(query)]
 
 
-def _with_objections(now: datetime) -> sa.Select[Any]:
-    """Copies, each with all that could speak against its leaving now."""
+def _with_objections(on: date) -> sa.Select[Any]:
+    """Copies, each with all that could speak against its leaving that day."""
     hashes = (deliveries.c.address_hash, contacts.c.address_hash)
     everywhere = suppressions.c.scope == EVERYWHERE
     this = sa.and_(suppressions.c.scope == newsletters.c.key, deliveries.c.purpose == "letter")
@@ -726,7 +740,7 @@ def _with_objections(now: datetime) -> sa.Select[Any]:
     paused = sa.exists().where(
         pauses.c.contact_id == deliveries.c.contact_id,
         pauses.c.lifted_at.is_(None),
-        pauses.c.until_on > now.date(),
+        pauses.c.until_on > on,
     )
     held = sa.exists().where(
         holds.c.contact_id == deliveries.c.contact_id, holds.c.lifted_at.is_(None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -259,6 +259,31 @@ def test_an_issue_that_reached_nobody_missed_its_beat(store: SqlStore) -> None:
     assert done.issues[0].state == "missed"
     with store.read() as tables:
         assert dict(tables.letters.beats(WEEKLY.key)) == {date(2027, 3, 8): "missed"}
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "paused_until", "state"),
+    [
+        # half past seven on the 9th there, and still the 8th in Greenwich
+        ("Pacific/Auckland", datetime(2027, 3, 8, 18, 30, tzinfo=UTC), 9, "accepted"),
+        ("Pacific/Auckland", datetime(2027, 3, 8, 18, 30, tzinfo=UTC), 10, "withheld"),
+        # eight in the evening of the 8th there, and the 9th in Greenwich
+        ("America/New_York", datetime(2027, 3, 9, 1, 0, tzinfo=UTC), 8, "accepted"),
+        ("America/New_York", datetime(2027, 3, 9, 1, 0, tzinfo=UTC), 9, "withheld"),
+    ],
+)
+def test_a_pause_ends_with_the_day_where_the_newsletter_is_at_home(
+    store: SqlStore, zone: str, at: datetime, paused_until: int, state: str
+) -> None:
+    scene = build_scene(store, 1, due_at=at)
+    scene.plan()
+    with store.write() as tables:
+        tables.people.pause(scene.contact_ids[0], date(2027, 3, paused_until), "tom", NOW)
+    weekly = replace(WEEKLY, rhythm=replace(WEEKLY.rhythm, zone=zone))
+    there = replace(CATALOG, constellations=(replace(FERRIES, newsletters=(weekly,)),))
+    its_ports = replace(ports(scene, ScriptedTransport(), StandingClock(at)), catalog=there)
+    deliver(its_ports)
+    assert scene.states() == {state: 1}
 
 
 def test_who_leaves_while_it_is_going_out_gets_nothing(store: SqlStore) -> None:

@@ -1,9 +1,10 @@
-"""Whether an issue is still on time."""
+"""Whether an issue is still on time, and which day it is at home."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from pipeline.model.catalog import Newsletter
 from pipeline.model.letters import Issue
@@ -22,6 +23,11 @@ def too_late(issue: Issue, newsletter: Newsletter, now: datetime) -> str:
     if late_decision(newsletter.rhythm, replace(issue.beat, due_at=since), now) != "missed":
         return ""
     return f"{_hours(now - since)} late: it does not go out any more"
+
+
+def day_at_home(newsletter: Newsletter, now: datetime) -> date:
+    """The day where the newsletter is at home: a pause ends on one of its days."""
+    return now.astimezone(ZoneInfo(newsletter.rhythm.zone)).date()
 
 
 def _hours(late: timedelta) -> str:

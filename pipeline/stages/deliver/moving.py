@@ -14,6 +14,7 @@ from pipeline.ports import Ports, Tables
 from pipeline.rules.letters import ledger
 from pipeline.rules.letters.envelope import envelope
 from pipeline.rules.letters.mime import message_id
+from pipeline.stages.deliver.lateness import day_at_home
 
 #: Receipts are written when there are so many, or when the first has waited so long.
 GROUP = 50
@@ -94,6 +95,7 @@ class Moving:
                 lease_until=now + self.lease,
                 transport=self.ports.transport.name,
                 batch=batch,
+                on=day_at_home(self.newsletter, now),
             )
 
     def _move(self, copies: Sequence[Envelope], batch: Batch | None) -> None:

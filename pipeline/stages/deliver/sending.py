@@ -16,7 +16,7 @@ from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.ledger import LONGEST_LEASE, OPEN
 from pipeline.stages.deliver.doubts import settle_doubts
 from pipeline.stages.deliver.holding import held_since
-from pipeline.stages.deliver.lateness import GONE, too_late
+from pipeline.stages.deliver.lateness import GONE, day_at_home, too_late
 from pipeline.stages.deliver.moving import Moving, allowance
 from pipeline.stages.deliver.recalling import CalledBack, call_back
 
@@ -154,7 +154,7 @@ class _Run:
         total = sum(before.get(state, 0) for state in OPEN)
         group = min(self.chunk, self.ports.transport.batch_size)
         moving = Moving(self.ports, issue, newsletter, self.lease, group)
-        while claimed := self._claim(issue_id):
+        while claimed := self._claim(issue_id, newsletter):
             moving.send(claimed)
             done = min(moving.counts.total(), total)
             self.ports.progress(done, total, f"sending {issue.ref}")
@@ -192,7 +192,7 @@ class _Run:
                 return IssueDelivered(issue.ref, tables.letters.by_id(issue_id).state)
         return issue, newsletter
 
-    def _claim(self, issue_id: int) -> Sequence[Delivery]:
+    def _claim(self, issue_id: int, newsletter: Newsletter) -> Sequence[Delivery]:
         """The next copies, no more than the limits leave; none when we are asked to stop."""
         now = self.ports.clock.now()
         with self.ports.store.write() as tables:
@@ -205,7 +205,8 @@ class _Run:
                     self.limit = allowed.what
                 return ()
             most = self.chunk if allowed.left is None else min(self.chunk, allowed.left)
-            return tables.deliveries.claim(issue_id, self.owner, now + self.lease, now, most)
+            on = day_at_home(newsletter, now)
+            return tables.deliveries.claim(issue_id, self.owner, now + self.lease, now, most, on=on)
 
     def _close(self, issue: Issue) -> tuple[IssueState, str]:
         """Sent, partly sent or missed when no copy is open any more; else as it stands."""
