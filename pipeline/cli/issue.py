@@ -370,13 +370,14 @@ def stop(session: Session, issue: str, reason: str, json_out: bool) -> None:
         stopped = call(ports, issue, reason)
         called = call_back(ports) if stopped.calling_back else CalledBack()
         provider = ports.transport.name
+    state = dict(called.issues).get(stopped.issue.ref, stopped.issue.state)
     if json_out:
         as_json(
             {
                 "issue": stopped.issue.ref,
                 "changed": True,
                 "before": {"state": stopped.was},
-                "after": {"state": stopped.issue.state, "reason": stopped.issue.reason},
+                "after": {"state": state, "reason": stopped.issue.reason},
                 "held_back": stopped.held_back,
                 "left_already": stopped.left_already,
                 "calling_back": stopped.calling_back,

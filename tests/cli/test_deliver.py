@@ -155,12 +155,21 @@ def test_issue_stop_says_what_does_not_come_back(approved: Door, sendgrid: FakeS
     assert approved.ask("issue", "show", ISSUE)["issue"]["state"] == "sent"
 
 
+def test_issue_stop_tells_a_machine_what_came_back(approved: Door, sendgrid: FakeSendGrid) -> None:
+    copies = states(approved)["accepted"]
+    said = approved.ask("issue", "stop", ISSUE, "--reason", "a name is wrong")
+    assert said["before"] == {"state": "sent"}
+    assert said["after"] == {"state": "stopped", "reason": "a name is wrong"}
+    assert (said["calling_back"], said["called_back"]) == (copies, copies)
+
+
 def test_deliver_goes_on_asking(approved: Door, sendgrid: FakeSendGrid) -> None:
     copies = states(approved)["accepted"]
     sendgrid.script(Fault("status_before", on="hold", status=403))
     said = approved("issue", "stop", ISSUE).out
     assert f"{copies} copies could not be asked for yet: " in said
     assert "`asterism deliver` asks again" in said
+    assert f"is stopped, and {copies} copies are being called back." in approved("status").out
     assert "being called back" in approved("--as", "henrik", "issue", "approve", ISSUE, code=4).err
     assert approved("deliver").out == f"{copies} copies called back: none of them leaves.\n"
     assert approved.ask("issue", "show", ISSUE)["issue"]["state"] == "stopped"

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import Down
-from pipeline.model.letters import Batch, Envelope
+from pipeline.model.letters import Batch, Envelope, Recall
 from pipeline.rules.letters.envelope import envelope
 from pipeline.settings import SendGridSettings
 from pipeline.stores.migrate import migrate
 from pipeline.stores.sql import SqlStore
 from pipeline.transports.sendgrid.events import SendGridEvents
 from pipeline.transports.sendgrid.limits import faults
-from pipeline.transports.sendgrid.send import SendGridTransport
+from pipeline.transports.sendgrid.send import TOO_LATE, SendGridTransport
 from tests.builders import FIRM, NOW, SECRET, WEEKLY
 from tests.fake_sendgrid import KEY, FakeSendGrid, Fault, events
 from tests.ledger_scene import build_scene
@@ -248,6 +248,53 @@ def test_too_late_to_call_back_is_unknown_and_not_sent_again(
     assert set(transport.fates(ids(copies), batch).values()) == {"unknown"}
     fake.advance(3600)
     assert fake.delivered() == dict.fromkeys(ids(copies), 1)
+
+
+def test_what_was_taken_is_called_back_while_there_is_time(
+    fake: FakeSendGrid, transport: SendGridTransport, copies: list[Envelope]
+) -> None:
+    batch, _ = moved(transport, copies)
+    fake.set_clock(batch.send_at - timedelta(minutes=10, seconds=30))
+    assert transport.can_call_back(batch)
+    assert transport.call_back(batch) == Recall("called_back")
+    assert transport.call_back(batch) == Recall("called_back")  # it is so, whoever asked
+    fake.advance(3600)
+    assert fake.delivered() == {}
+
+
+def test_too_late_nobody_is_asked(
+    fake: FakeSendGrid, transport: SendGridTransport, copies: list[Envelope]
+) -> None:
+    batch, _ = moved(transport, copies)
+    fake.set_clock(batch.send_at - timedelta(minutes=9, seconds=59))
+    assert not transport.can_call_back(batch)
+    assert transport.call_back(batch) == Recall("stays", TOO_LATE)
+    assert fake.requests("hold") == []
+
+
+#: What goes wrong, what is believed then, and whether asking again may help.
+NOT_BACK = {
+    "refused": (Fault("status_before", on="hold", status=400), "stays", False),
+    "no time for us": (Fault("status_before", on="hold", status=429), "stays", True),
+    "may not": (Fault("status_before", on="hold", status=403), "stays", True),
+    "may have been heard": (Fault("status_before", on="hold", status=503), "unsure", True),
+    "no answer": (Fault("drop_after", on="hold"), "unsure", True),
+}
+
+
+@pytest.mark.parametrize(("fault", "word", "again"), NOT_BACK.values(), ids=NOT_BACK.keys())
+def test_what_is_not_called_back_says_why(
+    fake: FakeSendGrid, copies: list[Envelope], fault: Fault, word: str, again: bool
+) -> None:
+    settings = SendGridSettings(key=KEY, url=fake.url, timeout_s=60)
+    once = SendGridTransport(settings, fake.now, pauses_s=())
+    batch, _ = moved(once, copies)
+    fake.script(fault)
+    went = once.call_back(batch)
+    once.finish()
+    assert (went.word, went.again) == (word, again)
+    assert went.why.startswith("SendGrid could not be made to give it back: ")
+    assert KEY not in went.why
 
 
 def test_no_more_cancels_than_sendgrid_allows_is_said_later(

@@ -402,11 +402,14 @@ def stop(ports: Ports, ref: str, reason: str = "") -> Stopped:
 def _take_back(ports: Ports, tables: Tables, issue: Issue) -> tuple[int, int]:
     """(copies held back, copies to be called back).
 
-    In this order: what begins to leave in between is called back.
+    Twice, for a copy may begin to leave in between; and what is leaving is locked before what
+    waits, as by those who send.
     """
     if issue.state not in (*STOPPABLE, *TAKEN):
         return 0, 0
     now, transport = ports.clock.now(), ports.transport
-    held_back = tables.deliveries.withhold_planned(issue.id, STOPPED, now)
     can = transport.can_call_back
-    return held_back, tables.deliveries.recall(issue.id, transport.name, can, now)
+    calling_back = tables.deliveries.recall(issue.id, transport.name, can, now)
+    held_back = tables.deliveries.withhold_planned(issue.id, STOPPED, now)
+    calling_back += tables.deliveries.recall(issue.id, transport.name, can, now)
+    return held_back, calling_back

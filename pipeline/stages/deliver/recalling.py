@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from pipeline.model.letters import Batch, DeliveryState, Recall, Recalling
+from pipeline.model.letters import Batch, DeliveryState, IssueState, Recall, Recalling
 from pipeline.model.log import Operation
 from pipeline.owners import is_dead, this_process
 from pipeline.ports import Ports, Tables
@@ -25,6 +25,7 @@ class CalledBack:
     unknown: int = 0  #: nobody knows
     waiting: int = 0  #: it could not be asked; the next run asks again
     why: str = ""  #: some were not called back
+    issues: tuple[tuple[str, IssueState], ...] = field(default=(), compare=False)  #: (ref, state)
 
     def __bool__(self) -> bool:
         return bool(self.called_back or self.gone or self.unknown or self.waiting)
@@ -36,6 +37,7 @@ class CalledBack:
             self.unknown + other.unknown,
             self.waiting + other.waiting,
             other.why or self.why,
+            (*self.issues, *other.issues),
         )
 
 
@@ -84,7 +86,8 @@ def _write(ports: Ports, copies: Sequence[Recalling], went: Recall) -> CalledBac
             of_issue = _tally(counts, went)
             if of_issue and not of_issue.waiting:
                 _log(ports, tables, issue_id, of_issue)
-                tables.deliveries.move_on(issue_id, now)
+                moved = tables.deliveries.move_on(issue_id, now)
+                of_issue = replace(of_issue, issues=((moved.ref, moved.state),))
             done += of_issue
     return done
 

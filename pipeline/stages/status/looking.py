@@ -176,6 +176,11 @@ def _progress(
         written=sum(bool(s.take or s.general_wording) for s in main),
         held_back=held_back,
         missing=sum(finding.blocks for finding in findings),
+        recalling=sum(
+            number
+            for (_, state), number in tables.deliveries.counts(issue.id).items()
+            if state == "recalling"
+        ),
         unasked=bool(why_not_asked(reviews, approver)),
         in_doubt=in_doubt(reviews),
     )

@@ -187,14 +187,7 @@ def _issue(
         if not found.due_now and issue.ref not in found.held:
             yield Next(f"{name} is going out; what is left waits for its time.")
     elif issue.state == "partly_sent":
-        copies = "1 copy is"
-        if progress.held_back > 1:
-            copies = f"{progress.held_back} copies are"
-        yield Next(
-            f"{name} went out in part, and {copies} held back ({issue.reason}); approved "
-            "again, the rest goes, too.",
-            f"asterism {_acting(catalog, issue)}issue approve {issue.ref}",
-        )
+        yield _in_part(catalog, progress, name)
     elif progress.late == "missed":
         yield Next(
             f"{name} was due on {due}, and nobody approved it in time.", "asterism issue open"
@@ -207,6 +200,18 @@ def _issue(
         yield _by_itself(catalog, found, newsletter, progress, name)
     else:
         yield _draft(catalog, found, newsletter, progress, name)
+
+
+def _in_part(catalog: Catalog, progress: Unfinished, name: str) -> Next:
+    issue, number = progress.issue, progress.recalling or progress.held_back
+    copies = "1 copy is" if number == 1 else f"{number} copies are"
+    if progress.recalling:
+        return Next(f"{name} is stopped, and {copies} being called back.", "asterism deliver")
+    return Next(
+        f"{name} went out in part, and {copies} held back ({issue.reason}); approved again, the "
+        "rest goes, too.",
+        f"asterism {_acting(catalog, issue)}issue approve {issue.ref}",
+    )
 
 
 def _going(newsletter: NewsletterStatus, progress: Unfinished, name: str) -> Next:
