@@ -874,7 +874,10 @@ class DeliveriesTable(Protocol):
         ...
 
     def attempts_between(self, since: datetime, until: datetime) -> tuple[int, datetime | None]:
-        """How many copies began to leave after `since` and up to `until`; the earliest of them."""
+        """How many copies began to leave after `since` and up to `until`; the earliest of them.
+
+        Mail among ourselves counts as well.
+        """
         ...
 
     def claim(

@@ -121,7 +121,10 @@ class SqlDeliveries:
         due.lock_attempts(self._connection)
 
     def attempts_between(self, since: datetime, until: datetime) -> tuple[int, datetime | None]:
-        """How many copies began to leave after `since` and up to `until`; the earliest of them."""
+        """How many copies began to leave after `since` and up to `until`; the earliest of them.
+
+        Mail among ourselves counts as well.
+        """
         return due.attempts_between(self._connection, since, until)
 
     def holders(self) -> Sequence[str]:

@@ -169,9 +169,10 @@ def lock_attempts(connection: sa.Connection) -> None:
 def attempts_between(
     connection: sa.Connection, since: datetime, until: datetime
 ) -> tuple[int, datetime | None]:
-    """How many copies began to leave after `since`, and the earliest of them.
+    """How many mails began to leave after `since`, and the earliest of them.
 
-    One that was given back at once, because it surely did not leave, does not count.
+    One that was given back at once, because it surely did not leave, does not count. Mail among
+    ourselves uses the sender's limits up as letters do; it counts by when it was settled.
     """
     began, after, later = (delivery_events.alias(name) for name in ("began", "after", "later"))
     following = (
@@ -188,4 +189,11 @@ def attempts_between(
             began.c.state == "attempting", began.c.at > since, began.c.at <= until, ~given_back
         )
     ).one()
-    return row[0], row[1]
+    settled = sa.and_(notices.c.settled_at > since, notices.c.settled_at <= until)
+    ours = connection.execute(
+        sa.select(sa.func.count(), sa.func.min(notices.c.settled_at)).where(
+            sa.or_(settled, notices.c.state == "attempting")
+        )
+    ).one()
+    earliest = [at for at in (row[1], ours[1]) if at is not None]
+    return row[0] + ours[0], min(earliest, default=None)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BadInput, Down
-from pipeline.model.letters import Batch, Beat, Envelope, Receipt
+from pipeline.model.letters import Batch, Beat, Envelope, Notice, Receipt
 from pipeline.ports import Ports
 from pipeline.settings import Limits
 from pipeline.stages.deliver import Delivered, deliver
@@ -67,6 +67,58 @@ def test_a_limit_that_is_just_reached_ends_nothing(store: SqlStore) -> None:
     scene.plan()
     done = deliver(limited(scene, ScriptedTransport(), StandingClock(), hour=3))
     assert (done.issues[0].state, done.limit, done.next_due_at) == ("sent", "", None)
+
+
+def noticed(scene: Scene, number: int, outcome: str = "accepted") -> None:
+    """So many mails among ourselves came to this, now."""
+    with scene.store.write() as tables:
+        for one in range(number):
+            tables.notices.add(
+                Notice("write", f"issue:{one}", "eva", "eva@quaytide.example", "Eva", "x", "x", "x",
+                       NOW)
+            )  # fmt: skip
+        begun = tables.notices.attempting(tables.notices.claim("one", NOW + MINUTE, NOW, 99))
+        if outcome != "attempting":
+            receipts = [(one, Receipt(one.public_id, outcome)) for one in begun]
+            tables.notices.settle(receipts, NOW)
+
+
+def reviewed(scene: Scene, about: str) -> None:
+    """The mail that asks somebody to look has left."""
+    with scene.store.write() as tables:
+        tables.notices.add(
+            Notice("review", about, "liv", "liv@x.example", "Liv", "x", "x", "x", NOW)
+        )
+        (one,) = tables.notices.attempting(tables.notices.claim("one", NOW + MINUTE, NOW, 1))
+        tables.notices.settle([(one, Receipt(one.public_id, "accepted"))], NOW)
+
+
+@pytest.mark.parametrize("outcome", ["accepted", "refused", "unknown", "attempting"])
+def test_mail_among_ourselves_uses_the_limits_up(store: SqlStore, outcome: str) -> None:
+    scene = build_scene(store, contacts=4)
+    scene.plan()
+    noticed(scene, 2, outcome)
+    done = deliver(limited(scene, ScriptedTransport(), StandingClock(), hour=3))
+    assert (counts(done), done.limit) == ({"accepted": 1}, "at most 3 mails in an hour")
+
+
+def test_after_an_hour_it_counts_no_more_and_before_it_says_when(store: SqlStore) -> None:
+    scene = build_scene(store, contacts=4)
+    scene.plan()
+    noticed(scene, 3)
+    clock, transport = StandingClock(), ScriptedTransport()
+    waits = deliver(limited(scene, transport, clock, hour=3))
+    assert (counts(waits), waits.next_due_at) == ({}, NOW + HOUR)
+    clock.at = NOW + HOUR
+    assert counts(deliver(limited(scene, transport, clock, hour=3))) == {"accepted": 3}
+
+
+def test_one_that_was_put_off_has_used_up_nothing(store: SqlStore) -> None:
+    scene = build_scene(store, contacts=3)
+    scene.plan()
+    noticed(scene, 3, "deferred")
+    done = deliver(limited(scene, ScriptedTransport(), StandingClock(), hour=3))
+    assert counts(done) == {"accepted": 3}
 
 
 def test_a_day_holds_beside_an_hour(store: SqlStore) -> None:
@@ -398,6 +450,9 @@ def test_a_review_is_given_in_full(store: SqlStore) -> None:
     with connection(store) as raw:
         raw.execute(sa.update(schema.issues).values(review_until=until))
     transport = ScriptedTransport()
+    unasked = deliver(ports(scene, transport, StandingClock(until)))
+    assert unasked.issues == ()  # no mail has asked anybody to look
+    reviewed(scene, f"issue:{scene.issue.public_id}")
     early = deliver(ports(scene, transport, StandingClock(until - MINUTE)))
     assert early == Delivered(next_due_at=until)
     done = deliver(ports(scene, transport, StandingClock(until)))  # late by the beat, not by it
