@@ -13,6 +13,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -96,17 +97,19 @@ def clean_environment(ours: Mapping[str, str]) -> dict[str, str]:
 
 
 def call(*arguments: str, environment: Mapping[str, str] | None = None, stdin: str = "") -> Said:
-    """`asterism` with these arguments, through its own `main()`."""
+    """`asterism` with these arguments, through its own `main()`, on a machine in London."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         for name in [n for n in os.environ if n.startswith(("ASTERISM_", "NO_COLOR"))]:
             patch.delenv(name)
-        for name, value in (environment or {}).items():
+        for name, value in {"TZ": "Europe/London", **(environment or {})}.items():
             patch.setenv(name, value)
+        time.tzset()
         patch.setattr(sys, "argv", ["asterism", *arguments])
         patch.setattr(sys, "stdin", io.StringIO(stdin))
         with pytest.raises(SystemExit) as end:
             main()
+    time.tzset()
     assert isinstance(end.value.code, int)
     return Said(end.value.code, out.getvalue(), err.getvalue())
 
