@@ -362,3 +362,27 @@ def test_whom_the_system_trusts_is_asked(
         for number in range(3):
             assert wire.ask("POST", "/", f'{{"n": {number}}}'.encode()).status == 202
     assert heard == [b'{"n": 0}', b'{"n": 1}', b'{"n": 2}']
+
+
+def test_who_hangs_up_waits_for_whoever_is_asking() -> None:
+    """Two threads share the line: the end of one run is not the end of the other's question."""
+    hung_up = threading.Event()
+    asked = threading.Event()
+
+    def talk(line: socket.socket) -> None:
+        hear(line)
+        asked.set()
+        hung_up.wait(0.5)  # nobody may hang up now; were it so, it would be at once
+        line.sendall(OK)
+
+    def hang_up(wire: Wire) -> None:
+        assert asked.wait(60)
+        wire.close()
+        hung_up.set()
+
+    with talking(talk) as url, wired(url) as wire:
+        other = threading.Thread(target=hang_up, args=(wire,))
+        other.start()
+        assert wire.ask("POST", "/v3/mail/send", b"{}").status == 202
+        other.join(60)
+        assert hung_up.is_set()
