@@ -58,18 +58,23 @@ def _show_delivered(delivered: Delivered, outbox: Path | None) -> None:
 def show_called_back(done: CalledBack) -> None:
     """What became of copies that a stop asked its provider for."""
     if done.called_back:
-        say(f"{count(done.called_back, 'copy', 'copies')} called back: none of them leaves.")
+        copies = count(done.called_back, "copy is", "copies are")
+        say(f"{copies} called back, and {_does(done.called_back)} not leave.")
     if done.gone:
-        copies = count(done.gone, "copy", "copies")
-        say(bad(f"{copies} could not be called back and go out: {done.why}."))
+        copies = count(done.gone, "copy goes", "copies go")
+        say(bad(f"{copies} out all the same: {done.why}."))
     if done.unknown:
         copies = count(done.unknown, "copy", "copies")
-        say(bad(f"Of {copies} nobody knows whether they were called back: {done.why}."))
-        say("  What to do with them: asterism deliver resolve")
+        say(bad(f"Of {copies} nobody knows whether it was called back: {done.why}."))
+        say("  What to do: asterism deliver resolve")
     if done.waiting:
         copies = count(done.waiting, "copy", "copies")
-        say(f"{copies} could not be asked for yet: {done.why}.")
+        say(f"{copies} could not be asked back yet: {done.why}.")
         say("  `asterism deliver` asks again, and so does the service; there are minutes only.")
+
+
+def _does(number: int) -> str:
+    return "does" if number == 1 else "do"
 
 
 def _show_rest(delivered: Delivered, outbox: Path | None) -> None:

@@ -133,7 +133,7 @@ def test_issue_stop_calls_back_what_sendgrid_has(approved: Door, sendgrid: FakeS
     said = approved("issue", "stop", ISSUE, "--reason", "a name is wrong").out.splitlines()
     assert said == [
         f"Stopped {ISSUE}: 0 copies held back, {copies} asked back from sendgrid.",
-        f"{copies} copies called back: none of them leaves.",
+        f"{copies} copies are called back, and do not leave.",
         f"To go on: asterism issue approve {ISSUE}",
     ]
     assert states(approved) == {"withheld": copies}
@@ -151,7 +151,7 @@ def test_issue_stop_says_what_does_not_come_back(approved: Door, sendgrid: FakeS
     copies = states(approved)["accepted"]
     sendgrid.script(Fault("status_before", on="hold", status=400))
     said = approved("issue", "stop", ISSUE).out
-    assert f"{copies} copies could not be called back and go out: SendGrid could not be" in said
+    assert f"{copies} copies go out all the same: SendGrid could not be made to give" in said
     assert approved.ask("issue", "show", ISSUE)["issue"]["state"] == "sent"
 
 
@@ -167,11 +167,11 @@ def test_deliver_goes_on_asking(approved: Door, sendgrid: FakeSendGrid) -> None:
     copies = states(approved)["accepted"]
     sendgrid.script(Fault("status_before", on="hold", status=403))
     said = approved("issue", "stop", ISSUE).out
-    assert f"{copies} copies could not be asked for yet: " in said
+    assert f"{copies} copies could not be asked back yet: " in said
     assert "`asterism deliver` asks again" in said
     assert f"is stopped, and {copies} copies are being called back." in approved("status").out
     assert "being called back" in approved("--as", "henrik", "issue", "approve", ISSUE, code=4).err
-    assert approved("deliver").out == f"{copies} copies called back: none of them leaves.\n"
+    assert approved("deliver").out == f"{copies} copies are called back, and do not leave.\n"
     assert approved.ask("issue", "show", ISSUE)["issue"]["state"] == "stopped"
 
 
