@@ -1079,7 +1079,8 @@ class NoticesTable(Protocol):
     def add(self, notice: Notice) -> bool:
         """Write it down to be sent; False when this person has one of this kind about it.
 
-        One that was refused is written anew when it goes to another address now.
+        One that was refused is written anew when it goes to another address now; and one that
+        tells of a refused review mail, when that was refused at another address, too.
         """
         ...
 

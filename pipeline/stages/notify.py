@@ -181,10 +181,16 @@ def _instead(matter: Matter, notices: Sequence[Notice]) -> Sequence[str]:
 
 
 def _is_told(due: Due, to: Staff | None, notices: Sequence[Notice]) -> bool:
-    """Once is enough; a mail that was refused goes again when its address was mended."""
+    """Once is enough; a mail that was refused goes again when its address was mended.
+
+    That the review mail was refused is told again when it was written anew since.
+    """
+    reviewed = [one.due_at for one in notices if one.kind == "review"]
+    since = max(reviewed) if reviewed and due.kind == "review_refused" else None
     return to is None or any(
         (one.kind, one.staff_key) == (due.kind, due.staff_key)
         and (one.state != "refused" or goes_to(one, to))
+        and (since is None or one.due_at >= since)
         for one in notices
     )
 

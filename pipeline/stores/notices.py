@@ -19,6 +19,9 @@ from pipeline.stores.schema import new_public_id, notices
 #: Somebody has these in hand.
 HELD = ("claimed", "attempting")
 
+#: What may happen to one issue more than once, each time with other words.
+AGAIN = "review_refused"
+
 _c = notices.c
 
 
@@ -31,7 +34,8 @@ class SqlNotices:
     def add(self, notice: Notice) -> bool:
         """Write it down to be sent; False when this person has one of this kind about it.
 
-        One that was refused is written anew when it goes to another address now.
+        One that was refused is written anew when it goes to another address now; and one of the
+        kind AGAIN that is through, when there is something else to tell.
         """
         row = {
             "public_id": notice.public_id or new_public_id(),
@@ -48,13 +52,15 @@ class SqlNotices:
         }
         if insert_once(self._connection, notices, row):
             return True
+        mended = sa.and_(_c.state == "refused", _c.address != notice.address)
+        is_through = _c.state.not_in(ledger.OPEN)
+        news = sa.and_(_c.kind == AGAIN, is_through, _c.text != notice.text)
         fresh = {"attempts": 0, "next_attempt_at": None, "settled_at": None, "reason": ""}
         done = self._connection.execute(
             sa.update(notices)
             .where(
                 *(_c[name] == row[name] for name in ("about", "kind", "staff_key")),
-                _c.state == "refused",
-                _c.address != notice.address,
+                sa.or_(mended, news),
             )
             .values(**row, **fresh, fence=_c.fence + 1)
         )

@@ -232,6 +232,25 @@ def test_a_mended_address_is_asked_anew_and_the_window_begins_anew(held):
     assert held.letters() == 3  # and Liv's own sales edition, to the mended address
 
 
+def test_an_address_that_was_mended_with_another_mistake_is_told_again(held):
+    wrong = "liv.haugn@quaytide.example"
+    held.relay.says[wrong] = "refused"
+    held.staff("liv", address=wrong)
+    told = len(held.relay.sent)
+    for hours in (1, 2, 3):
+        held.scene.at(REVIEW_AT + timedelta(hours=hours))
+        held.tick()
+    assert (held.issue.state, wrong in held.issue.reason) == ("in_review", True)
+    assert [one.recipient for one in held.relay.sent[told:]] == [EVA, TOM]
+    with held.scene.store.read() as tables:
+        texts = [
+            one.text.replace("\n", " ")
+            for one in tables.notices.of(f"issue:{held.issue.public_id}")
+            if one.kind == "review_refused"
+        ]
+    assert all(f"in firm.yaml (now {wrong})" in text for text in texts)
+
+
 def test_another_approver_is_asked_in_place_of_the_first(held):
     held.constellation(approver="tom")
     held.tick()

@@ -65,6 +65,20 @@ def test_one_that_was_refused_is_written_anew_for_a_mended_address(notices):
     assert notices.settle([(one, accepted)], NOW) == {"stale": 1}
 
 
+def test_a_second_refusal_is_told_once_more_and_no_third_time(notices):
+    first = replace(WRITE, kind="review_refused")
+    second = replace(first, text="another address")
+    notices.add(first)
+    assert not notices.add(second)  # the first has not left
+    (one,) = notices.attempting(claimed(notices))
+    notices.settle([(one, Receipt(one.public_id, "accepted"))], NOW)
+    assert not notices.add(first)
+    assert notices.add(second)
+    assert not notices.add(second)
+    (anew,) = notices.of("issue:a")
+    assert (anew.state, anew.text, anew.attempts) == ("planned", "another address", 0)
+
+
 def test_what_is_due_is_claimed_by_one(notices):
     notices.add(WRITE)
     notices.add(replace(WRITE, staff_key="tom", due_at=NOW + MINUTE))

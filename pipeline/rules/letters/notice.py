@@ -303,7 +303,8 @@ def _review(m: Matter, to: Staff) -> Said:
 
 def _review_refused(m: Matter, to: Staff) -> Said:
     people, zone = m.constellation, m.newsletter.rhythm.zone
-    approver = m.called(people.approver)
+    approver, asked = m.called(people.approver), m.staff(people.approver)
+    now = f" (now {asked.address})" if asked else ""
     ends = m.when(latest(m.newsletter.rhythm, m.issue.due_at))
     return Said(
         subject=f"{m.name} is held back: {approver} could not be asked",
@@ -312,7 +313,7 @@ def _review_refused(m: Matter, to: Staff) -> Said:
             f"{m.name} was composed without a hand and was to go out on {m.due}, unless somebody "
             "stopped it. It does not go, because nobody could look at it:",
             f"{_sentence(m.issue.reason)}",
-            f"With another address of {approver} in firm.yaml, or another approver in "
+            f"With another address of {approver} in firm.yaml{now}, or another approver in "
             f"constellations/{people.key}.yaml, the mail goes anew, and with it "
             f"{m.newsletter.review_window_h} hours to look at the issue. Approved by a hand, it "
             "goes without that mail.",
