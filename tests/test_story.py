@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -249,7 +250,7 @@ def deliver(firm: Firm) -> EmailMessage:
     assert letter["From"].addresses[0].display_name == "Tom Reyes", "the account's owner sends"
     assert "The quay decides, Ída." in content(letter, "plain")
     for part in ("plain", "html"):
-        text = " ".join(content(letter, part).replace("\xa0", " ").split())
+        text = " ".join(unescape(content(letter, part)).replace("\xa0", " ").split())
         assert text.count("We time ferries, so that you need not guess.") == 1
         assert "Strandgaten 3" in text
         assert "her question by mail" in text
