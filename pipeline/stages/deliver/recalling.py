@@ -58,8 +58,8 @@ def call_back(ports: Ports) -> CalledBack:
             said = f"it left by {transport}, and mail leaves by {ports.transport.name} now"
             went = Recall("stays", said)
         done += _write(ports, copies, went)
-    if batches:
-        ports.transport.finish()
+    if any(transport == ports.transport.name for transport, _ in batches):
+        ports.transport.finish()  # of one that was not asked another thread may hold the line
     return done
 
 
