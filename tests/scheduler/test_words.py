@@ -11,6 +11,7 @@ from pipeline.model.news import SourceOutcome
 from pipeline.scheduler import words
 from pipeline.stages.compose import Automatic, HeldBack, NoIssue, Opened
 from pipeline.stages.deliver import Delivered, IssueDelivered
+from pipeline.stages.deliver.recalling import CalledBack
 from pipeline.stages.gather import Gathered
 from pipeline.stages.listen import TakenIn
 from pipeline.stages.mailbox import MailboxRead
@@ -69,9 +70,13 @@ def gathered(new: int, changed: int, *outcomes: Any) -> Gathered:
         (words.delivered(Delivered((IssueDelivered("a/1", "missed", "32 hours late"),
                                     IssueDelivered("a/2", "partly_sent", "", (("accepted", 1200),
                                                                               ("withheld", 1))),),
-                                   2)),
+                                   settled_doubts=2)),
          "2 doubts of a run that died looked into; a/1 is missed: 32 hours late; "
          "a/2 is partly sent: 1,200 accepted, 1 withheld"),
+        (words.delivered(Delivered(recalled=CalledBack(called_back=40, waiting=1))),
+         "40 copies called back; 1 copy to be called back"),
+        (words.delivered(Delivered(recalled=CalledBack(gone=2, unknown=1, why="it was too late"))),
+         "2 copies not called back: it was too late; 1 copy in doubt: it was too late"),
         (words.tidied(Tidied()), ""),
         (words.tidied(Tidied(12, 1, 2, 1)),
          "12 lines of sources, 1 line of jobs, 2 postings forgotten; 1 left-over file swept"),
