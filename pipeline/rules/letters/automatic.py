@@ -122,7 +122,7 @@ def compose(
     """
     kept = [s for s in found.there if s.section == "main" and _is_written(s)]
     lowered = [s for s in found.there if s.section == "main" and not _is_written(s)]
-    all_bare = [s for s in found.there if _is_bare(s)]
+    all_bare = [s for s in found.there if is_bare(s)]
     bare = [s for s in all_bare if s.story_id not in found.busy]
     noted = [s for s in found.there if s.section != "main" and s not in all_bare]
     place = _Place(found, accounts)
@@ -207,7 +207,7 @@ def _is_written(snippet: Snippet) -> bool:
     return bool(snippet.take.strip() and snippet.fact.strip())
 
 
-def _is_bare(snippet: Snippet) -> bool:
+def is_bare(snippet: Snippet) -> bool:
     """A headline as the machine sets it; nobody has written a word on it."""
     written = (snippet.fact, snippet.take, snippet.question, snippet.own_wording,
                snippet.general_wording, snippet.sales_note)  # fmt: skip

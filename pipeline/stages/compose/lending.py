@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline.model.catalog import Constellation
 from pipeline.model.letters import Issue
 from pipeline.ports import Tables
-from pipeline.rules.letters.automatic import WAITING, is_as_opened
+from pipeline.rules.letters.automatic import WAITING, is_as_opened, is_bare
 
 #: An issue in one of these has its stories for itself; what went out, or never will, has not.
 _HOLDS = (*WAITING, "approved", "scheduled", "stopped")
@@ -37,6 +37,21 @@ def elsewhere(tables: Tables, issue: Issue, constellation: Constellation) -> Els
             busy |= {snippet.story_id for snippet in snippets}
     lent = {story_id: about for story_id, about in loose.items() if story_id not in busy}
     return Elsewhere(lent, frozenset(busy))
+
+
+def kept_by_machine(tables: Tables, constellation: Constellation) -> frozenset[int]:
+    """Ids of stories that stand nowhere but as bare headlines in issues that compose themselves
+    and still wait: people may have them, and such an issue then gives them up.
+    """
+    loose: set[int] = set()
+    busy: set[int] = set()
+    for newsletter in constellation.newsletters:
+        for issue in tables.letters.issues(newsletter.key):
+            waits = newsletter.mode == "automatic" and issue.state in WAITING
+            for snippet in tables.snippets.of_issue(issue.id) if issue.state in _HOLDS else ():
+                place = loose if waits and is_bare(snippet) else busy
+                place.add(snippet.story_id)
+    return frozenset(loose - busy)
 
 
 def _others(tables: Tables, issue: Issue, constellation: Constellation) -> Iterator[Issue]:

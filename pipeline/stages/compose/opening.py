@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from itertools import islice
 
 from pipeline.errors import Conflict
-from pipeline.model.catalog import Newsletter
+from pipeline.model.catalog import Constellation, Newsletter
 from pipeline.model.letters import Beat, BeatState, Issue, IssueState
 from pipeline.model.log import Operation
 from pipeline.model.news import Story
@@ -16,6 +16,7 @@ from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.automatic import opened_subject
 from pipeline.rules.letters.prefill import prefilled
 from pipeline.rules.letters.rhythm import beats, late_decision, not_before, skipped
+from pipeline.stages.compose.lending import kept_by_machine
 from pipeline.stages.compose.reading import WENT_OUT, day_of, reach
 
 _DAY = timedelta(days=1)
@@ -164,7 +165,10 @@ def _open_one(
     issue = tables.letters.edit_issue(
         issue.id, issue.revision, {"subject": opened_subject(newsletter, issue.number)}
     )
-    stories = [] if newsletter.mode == "automatic" else list(_best_stories(tables, newsletter, now))
+    stories = []
+    if newsletter.mode != "automatic":
+        constellation = ports.catalog.find_constellation(newsletter.constellation)
+        stories = list(_best_stories(tables, newsletter, constellation, now))
     for story in stories:
         tables.snippets.keep(issue.id, story.id, "main", **prefilled(story))
     tables.log.add(
@@ -183,13 +187,20 @@ def _open_one(
     tally.opened.append(issue)
 
 
-def _best_stories(tables: Tables, newsletter: Newsletter, now: datetime) -> Iterator[Story]:
-    """The pool's best, as many as the newsletter takes; confidences are for people to choose."""
+def _best_stories(
+    tables: Tables, newsletter: Newsletter, constellation: Constellation, now: datetime
+) -> Iterator[Story]:
+    """The pool's best, as many as the newsletter takes; confidences are for people to choose.
+
+    A headline that an issue took by itself, and that has not gone, keeps no story from people.
+    """
     since = now - reach(newsletter)
+    free = kept_by_machine(tables, constellation)
     fitting = (
         pooled.story
         for pooled in tables.stories.pool(newsletter.constellation, since)
-        if pooled.state == "open" and _may_be_suggested(pooled.story)
+        if (pooled.state == "open" or (pooled.state == "kept" and pooled.story.id in free))
+        and _may_be_suggested(pooled.story)
     )
     yield from islice(fitting, newsletter.ceiling)
 

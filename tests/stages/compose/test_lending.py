@@ -13,7 +13,7 @@ from pipeline.stages.curate import edit as write
 from pipeline.stages.curate import export, import_file, keep, remove, undo
 from pipeline.stages.deliver import deliver
 from pipeline.stages.notify import send_notices
-from tests.builders import DUE
+from tests.builders import DUE, NOW
 from tests.compose_automatic import MONTH, MONTH_DUE, REVIEW_AT, month_scene, open_month
 from tests.compose_scene import Scene
 
@@ -223,3 +223,21 @@ def test_what_was_borrowed_is_given_up_when_somebody_begins_to_work(store, tmp_p
     assert compose(scene).reason == "1 of the 6 stories that it needs, headlines counted"
     assert titles(scene) == ["six"]
     assert titles(scene, WEEKLY) == list(TITLES)
+
+
+def test_what_it_took_by_itself_is_kept_from_no_weekly_that_opens_meanwhile(store, tmp_path):
+    """The month is held back with its headlines; the weekly is pre-filled with the same stories."""
+    scene = month_scene(
+        store, tmp_path, recap_of="", fallback="headlines", floor=6, ceiling=8,
+        lead_days=6, review_window_h=140,
+    )  # fmt: skip
+    scene.people()
+    open_issues(scene.ports)  # the weekly of this week, while the pool is empty
+    scene.at(DUE - timedelta(hours=18))
+    for number, title in enumerate(TITLES):
+        scene.story(f"Quay {title} opens an hour earlier", at=NOW, score=10 - number)
+    open_issues(scene.ports)
+    assert compose(scene).reason == "5 of the 6 stories that it needs, headlines counted"
+    scene.at(MONTH_DUE - timedelta(days=3))
+    open_issues(scene.ports)
+    assert titles(scene, f"{WEEKLY}/2") == titles(scene) == list(TITLES)
