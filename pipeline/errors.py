@@ -5,6 +5,7 @@ AsterismError(message, hint)
 ├ NotFound     there is no such thing                                     exit 3 · 404
 ├ Conflict     it changed meanwhile, or its state does not allow this     exit 4 · 409
 └ Down         the store, the disk or a transport cannot be reached       exit 5 · 503
+  └ SenderRefused   mail from one sender is not taken; others may send
 """
 
 from __future__ import annotations
@@ -76,3 +77,11 @@ class Down(AsterismError):
 
     exit_code = 5
     http_status = 503
+
+
+class SenderRefused(Down):
+    """Mail from one sender is not taken, whoever it is for; other senders' may be."""
+
+    def __init__(self, message: str, hint: str = "", *, sender: str) -> None:
+        super().__init__(message, hint)
+        self.sender = sender  #: the envelope's address, which no message repeats

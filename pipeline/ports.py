@@ -6,7 +6,7 @@ sees the fit. A table's Protocol is narrow: only what some stage calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -889,10 +889,12 @@ class DeliveriesTable(Protocol):
         limit: int,
         *,
         on: date | None = None,
+        apart: Collection[str] = (),
     ) -> Sequence[Delivery]:
         """Take planned (and expired) rows; suppression is looked at again in the same breath.
 
-        Shape:  on is the day at home, against which pauses are held; None: in UTC
+        Shape:  on is the day at home, against which pauses are held; None: in UTC; apart are
+                senders whose copies stay, "" those that name none
         """
         ...
 

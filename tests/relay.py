@@ -114,12 +114,22 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 class Inbox:
-    """aiosmtpd's handler: keeps what comes; `says` gives other answers to a step."""
+    """aiosmtpd's handler: keeps what comes; `says` gives other answers for an address."""
 
     def __init__(self, says: Mapping[str, Any]) -> None:
         self.letters: list[Letter] = []
         self.connections: set[int] = set()
         self._says = says
+
+    async def handle_MAIL(  # noqa: N802  aiosmtpd's name
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        said = self._says.get(address)
+        if said:
+            return str(said)
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 fine"
 
     async def handle_RCPT(  # noqa: N802  aiosmtpd's name
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
@@ -156,8 +166,8 @@ def mail_relay(
 ) -> Iterator[tuple[SmtpSettings, Inbox]]:
     """A real relay on 127.0.0.1, and the settings that lead to it.
 
-    Shape: context, for STARTTLS, or with `first` from the first byte; says, an answer to RCPT
-           for some recipients
+    Shape: context, for STARTTLS, or with `first` from the first byte; says, an answer to MAIL
+           for some senders, and to RCPT for some recipients
     """
     inbox = Inbox(says or {})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, cast
@@ -50,6 +50,8 @@ from pipeline.stores.schema import (
 
 #: A copy in one of these has not begun to leave.
 STOPPABLE = ("planned", "deferred", "claimed")
+
+_SENDER = deliveries.c.merge["sender_address"].as_string()
 
 PAGE = 1000
 
@@ -156,15 +158,17 @@ class SqlDeliveries:
         limit: int,
         *,
         on: date | None = None,
+        apart: Collection[str] = (),
     ) -> Sequence[Delivery]:
         """Take up to `limit` rows that are due, and those whose holder let the lease run out.
 
         Who must not be mailed is withheld in the same breath; empty only when nothing is
         left to take. The fence grows with each claim.
 
-        Shape:  on is the day at home, against which pauses are held; None: in UTC
+        Shape:  on is the day at home, against which pauses are held; None: in UTC; apart are
+                senders whose copies stay, "" those that name none
         """
-        while rows := self._takeable(issue_id, now, limit, on or now.date()):
+        while rows := self._takeable(issue_id, now, limit, on or now.date(), apart):
             free = [row for row in rows if not _kept_back(row)]
             self._withhold([(row.id, _kept_back(row)) for row in rows if _kept_back(row)], now)
             if free:
@@ -172,7 +176,7 @@ class SqlDeliveries:
         return ()
 
     def _takeable(
-        self, issue_id: int, now: datetime, limit: int, on: date
+        self, issue_id: int, now: datetime, limit: int, on: date, apart: Collection[str]
     ) -> Sequence[sa.Row[Any]]:
         """Rows that may be taken, with all that could speak against it."""
         return self._connection.execute(
@@ -181,6 +185,7 @@ class SqlDeliveries:
                 deliveries.c.issue_id == issue_id,
                 due.may_go(self._connection, now),
                 due.may_be_taken(now),
+                sa.func.coalesce(_SENDER, "").not_in(apart) if apart else sa.true(),
             )
             .order_by(deliveries.c.id)
             .limit(limit)

@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.errors import BadInput, Down
+from pipeline.errors import BadInput, Down, SenderRefused
 from pipeline.model.letters import Batch, Envelope, Fate, Recall, Receipt
+from pipeline.rules.mask import mask
 from pipeline.rules.people.address import domain_of
 from pipeline.settings import SmtpSettings
 from pipeline.transports.smtp_line import LineLost, Reply
 from pipeline.transports.smtp_open import Relay, open_relay
-from pipeline.transports.smtp_words import enhanced, is_ours, said
+from pipeline.transports.smtp_words import is_of_sender, is_ours, said
 
 #: How long to wait before a lost line is opened again, once for each try.
 PAUSES_S = (1.0, 4.0)
@@ -64,7 +65,8 @@ class SmtpTransport:
         """Move each copy; the next one is asked for when the receipt of the last was taken.
 
         Raises: Down when the relay cannot be reached, does not let us in, or refuses what
-                would be the same for every copy; the copy at hand has not left then
+                would be the same for every copy, SenderRefused when it would be so for every
+                copy of this sender; the copy at hand has not left then
         """
         for envelope in envelopes:
             try:
@@ -179,8 +181,10 @@ class SmtpTransport:
         words = said(reply, letter.hidden)
         if reply.kind == 2:
             return Receipt(letter.id, "accepted", words)
-        if is_ours(reply) or (step == "MAIL" and reply.kind == 5 and not _too_long(reply)):
+        if is_ours(reply):
             raise _our_fault(step, words)
+        if is_of_sender(reply, step):
+            raise _not_from(letter.from_, step, words)
         return Receipt(letter.id, "deferred" if reply.kind == 4 else "refused", words)
 
     def _unanswered(
@@ -273,6 +277,7 @@ class _Letter:
 
     id: str
     own_name: str  #: the sender's domain
+    from_: str  #: as the envelope has it
     sender: bytes
     recipient: bytes
     body: bytes  #: ends with a line's end; leading dots are doubled
@@ -298,6 +303,7 @@ def _letter(envelope: Envelope) -> _Letter:
     return _Letter(
         id=envelope.delivery_public_id,
         own_name=own_name,
+        from_=envelope.sender,
         sender=sender,
         recipient=recipient,
         body=(b"." if message.startswith(b".") else b"") + message.replace(b"\n.", b"\n.."),
@@ -324,17 +330,22 @@ def _path(address: str) -> tuple[bytes, str]:
 # ── in words ─────────────────────────────────────────────────────────────────────────────
 
 
-def _too_long(reply: Reply) -> bool:
-    """MAIL may be refused for the size of this one letter."""
-    return reply.code == 552 or enhanced(reply) in ("5.3.4", "5.2.3")
-
-
 def _our_fault(step: str, words: str) -> Down:
     return Down(
         f"The mail relay refuses our mail, whoever it is for: {words} (answer to {step}).",
         "It is about our set-up, not about a reader: see that ASTERISM_SMTP_USER may send from "
         "the addresses in firm.yaml, that the relay wants no other sign-in, and that the "
         "account may still send today. Nothing is lost: the copies wait.",
+    )
+
+
+def _not_from(sender: str, step: str, words: str) -> SenderRefused:
+    return SenderRefused(
+        f"The mail relay refuses mail from {mask(sender)}, whoever it is for: {words} (answer to "
+        f"{step}).",
+        "See that ASTERISM_SMTP_USER may send from this address, or name another `sender` in the "
+        "constellation's file. Nothing is lost: its copies wait while they are on time.",
+        sender=sender,
     )
 
 

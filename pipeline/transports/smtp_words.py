@@ -15,17 +15,23 @@ MAX_READ = 3000
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")
 
 #: Codes of RFC 4954 and 3463 that speak of us, whoever the letter is for: sign in first, the
-#: sign-in is not (any more) good, the sender is none of ours, the day's mail is spent.
+#: sign-in is not (any more) good, the day's mail is spent; and that the sender is none of ours.
 _OUR_CODES = {530, 534, 535, 538}
-_OUR_ENHANCED = {"5.1.7", "5.1.8", "5.4.5", "5.7.8", "5.7.9", "5.7.11"}
+_OUR_ENHANCED = {"5.4.5", "5.7.8", "5.7.9", "5.7.11"}
+_SENDER_ENHANCED = {"5.1.7", "5.1.8"}
 #: Many relays tell these only when they hear of a recipient or have the letter.
 _OUR_WORDS = re.compile(
     r"relay(?:ing)?\b.{0,20}\b(?:denied|not (?:permitted|allowed))|unable to relay"
-    r"|sender (?:address )?(?:rejected|refused|denied|not allowed)"
-    r"|authentication (?:is )?required|address is not verified"
+    r"|authentication (?:is )?required"
     r"|sending (?:quota|limit).{0,20}exceeded",
     re.IGNORECASE,
 )
+_SENDER_WORDS = re.compile(
+    r"sender (?:address )?(?:rejected|refused|denied|not allowed)|address is not verified",
+    re.IGNORECASE,
+)
+#: MAIL may be refused for the size of this one letter.
+_TOO_LONG = {"5.3.4", "5.2.3"}
 #: A relay that asks the reader's server first repeats its words; they are about this reader.
 _THEIR_WORDS = re.compile(r"\bsaid:|undeliverable address", re.IGNORECASE)
 
@@ -61,6 +67,22 @@ def is_ours(reply: Reply) -> bool:
         reply.code in _OUR_CODES
         or enhanced(reply) in _OUR_ENHANCED
         or _OUR_WORDS.search(words) is not None
+    )
+
+
+def is_of_sender(reply: Reply, step: str) -> bool:
+    """Whether a refusal speaks of whose mail it is; another sender's may be taken.
+
+    To MAIL any lasting one does that speaks neither of us nor of this letter's size. Many
+    relays say it only when they hear of a recipient, and postfix does so as it is shipped.
+    """
+    if is_ours(reply):
+        return False
+    if step == "MAIL" and reply.kind == 5:
+        return reply.code != 552 and enhanced(reply) not in _TOO_LONG
+    words = said(reply)
+    return _THEIR_WORDS.search(words) is None and (
+        enhanced(reply) in _SENDER_ENHANCED or _SENDER_WORDS.search(words) is not None
     )
 
 

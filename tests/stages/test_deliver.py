@@ -367,10 +367,37 @@ def test_what_was_approved_after_its_beat_goes_out_at_once(store: SqlStore) -> N
 
 
 def test_what_has_begun_is_finished_however_late(store: SqlStore) -> None:
-    scene = build_scene(store, state="sending")
+    scene, clock = build_scene(store), StandingClock(NOW)
     scene.plan()
-    done = deliver(ports(scene, ScriptedTransport(), StandingClock(NOW + timedelta(days=9))))
-    assert counts(done) == {"accepted": 3}
+    deliver(ports(scene, ScriptedTransport("accepted", "deferred", "deferred"), clock))
+    clock.at += timedelta(days=9)
+    done = deliver(ports(scene, ScriptedTransport(), clock))
+    assert counts(done) == {"accepted": 2}
+
+
+@pytest.mark.parametrize("first_try", ["away", "deferred"])
+def test_what_found_no_relay_in_time_does_not_go_out_days_later(
+    store: SqlStore, first_try: str
+) -> None:
+    class Away(ScriptedTransport):
+        def open_batch(self) -> Batch | None:
+            raise Down("The relay is away.")
+
+    scene, clock = build_scene(store), StandingClock(NOW)
+    scene.plan()
+    if first_try == "away":
+        with pytest.raises(Down):
+            deliver(ports(scene, Away(), clock))
+    else:
+        deliver(ports(scene, ScriptedTransport("deferred", "deferred", "deferred"), clock))
+    clock.at += timedelta(days=2)
+    transport = ScriptedTransport()
+    done = deliver(ports(scene, transport, clock))
+    assert (done.issues[0].state, transport.sent) == ("missed", [])
+    assert "48 hours late: it does not go out any more" in done.issues[0].reason
+    assert scene.states() == {"withheld": 3}
+    with store.read() as tables:
+        assert dict(tables.letters.beats(WEEKLY.key)) == {date(2027, 3, 8): "missed"}
 
 
 def test_an_issue_whose_newsletter_is_gone_is_stopped(store: SqlStore) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import Down
+from pipeline.errors import Down, SenderRefused
 from pipeline.model.letters import Envelope, Receipt
 from pipeline.settings import Settings, SmtpSettings
 from pipeline.transports.smtp import MOST_LOST, SmtpTransport
@@ -296,16 +296,24 @@ def test_what_a_relay_says_is_one_plain_short_line() -> None:
 # ── what is the same for every copy ──────────────────────────────────────────────────────
 
 OURS = (
-    ("MAIL", b"550 5.7.1 sender not allowed here\r\n"),
     ("MAIL", b"530 5.7.0 sign in first\r\n"),
     ("MAIL", b"535 5.7.8 signed out\r\n"),
-    ("MAIL", b"501 5.1.7 bad sender\r\n"),
+    ("MAIL", b"550 5.7.1 Relaying denied\r\n"),
     ("RCPT", b"530 5.7.1 Authentication required\r\n"),
     ("RCPT", b"554 5.7.1 <ingrid@northline.example>: Relay access denied\r\n"),
     ("RCPT", b"454 4.7.1 <ingrid@northline.example>: Relay access denied\r\n"),
     ("RCPT", b"550 5.7.1 Unable to relay\r\n"),
-    ("RCPT", b"553 5.7.1 <liv@quaytide.example>: Sender address rejected: not owned by user\r\n"),
     ("DATA", b"550 5.4.5 Daily user sending limit exceeded\r\n"),
+)
+#: … and for every copy of one sender.
+THE_SENDER_S = (
+    ("MAIL", b"550 5.7.1 sender not allowed here\r\n"),
+    ("MAIL", b"550 5.7.60 Client does not have permissions to send as this sender\r\n"),
+    ("MAIL", b"501 5.1.7 bad sender\r\n"),
+    ("MAIL", b"553 no\r\n"),
+    ("RCPT", b"450 4.1.8 <liv@quaytide.example>: Sender address rejected: no such domain\r\n"),
+    ("RCPT", b"553 5.7.1 <liv@quaytide.example>: Sender address rejected: not owned by user\r\n"),
+    ("RCPT", b"550 5.1.8 Access denied, bad sender\r\n"),
     (".", b"554 Message rejected: Email address is not verified.\r\n"),
 )
 
@@ -322,6 +330,22 @@ def test_a_refusal_that_is_about_us_stops_the_run_and_refuses_nobody(
         assert outcomes(receipts) == ["accepted"]
         assert "ASTERISM_SMTP_USER" in caught.value.hint
         assert "northline.example" not in str(caught.value).replace("…@northline.example", "")
+        assert "liv@" not in str(caught.value)
+        assert not isinstance(caught.value, SenderRefused)
+        assert outcomes(list(transport.send([envelope()]))) == ["accepted"]
+        transport.finish()
+
+
+@pytest.mark.parametrize(("step", "says"), THE_SENDER_S)
+def test_a_refusal_that_is_about_the_sender_says_whose(step: str, says: bytes) -> None:
+    with ScriptedRelay({step: [POLITELY[step], says]}) as relay:
+        transport = SmtpTransport(relay.settings(), pauses_s=(0, 0))
+        receipts: list[Receipt] = []
+        with pytest.raises(SenderRefused, match="refuses mail from l…@quaytide") as caught:
+            receipts.extend(transport.send([envelope(), envelope(), envelope()]))
+        assert outcomes(receipts) == ["accepted"]
+        assert caught.value.sender == "liv@quaytide.example"
+        assert "ASTERISM_SMTP_USER" in caught.value.hint
         assert "liv@" not in str(caught.value)
         assert outcomes(list(transport.send([envelope()]))) == ["accepted"]
         transport.finish()

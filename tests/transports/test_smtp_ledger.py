@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from email import message_from_bytes, policy
 
 import pytest
 
-from pipeline.errors import Down
-from pipeline.model.letters import Batch, Envelope, Receipt
+from pipeline.errors import Down, SenderRefused
+from pipeline.model.letters import Batch, Beat, Envelope, PlannedDelivery, Receipt, Rendered
 from pipeline.ports import Ports
 from pipeline.stages.deliver import deliver
 from pipeline.stages.listen import leave
 from pipeline.stores.sql import SqlStore
 from pipeline.transports.smtp import SmtpTransport
-from tests.builders import NOW, StandingClock
+from tests.builders import CATALOG, NOW, StandingClock
 from tests.ledger_scene import TOKENS, Scene, address, build_scene
 from tests.people_scene import ports_of
 from tests.relay import DROP, POLITE, ScriptedRelay, mail_relay
@@ -100,6 +100,91 @@ def test_what_is_about_us_leaves_every_copy_waiting(store: SqlStore, step: str) 
         deliver(ports(scene, SmtpTransport(where), clock))
     assert scene.states() == {"accepted": 4}
     assert len(inbox.letters) == 4
+
+
+NOT_YOURS = "550 5.7.60 SMTP; not permitted to send as this sender"
+
+
+def test_one_refused_sender_keeps_nobody_else_s_letters_waiting(store: SqlStore) -> None:
+    """`sender: owner` gives the copies of one issue several senders."""
+    scene = build_scene(store, 6)
+    owners = ("liv@quaytide.example", "tom@quaytide.example")
+    scene.plan([from_(scene.row(number), owners[number % 2]) for number in range(6)])
+    with mail_relay(says={owners[0]: NOT_YOURS}) as (where, inbox):
+        its_ports = ports(scene, SmtpTransport(where))
+        for _ in range(2):
+            with pytest.raises(SenderRefused, match=r"l…@.*not permitted") as told:
+                deliver(its_ports)
+            assert "Letters of other senders went on." in told.value.message
+            assert scene.states() == {"accepted": 3, "planned": 3}
+    assert [(one.sender, one.recipient) for one in inbox.letters] == [
+        (owners[1], address(number)) for number in (1, 3, 5)
+    ]
+    with mail_relay() as (where, inbox):
+        done = deliver(ports(scene, SmtpTransport(where)))
+    assert (done.issues[0].state, len(inbox.letters)) == ("sent", 3)
+
+
+def test_all_refused_senders_are_told_and_a_copy_that_names_none_is_the_firm_s(
+    store: SqlStore,
+) -> None:
+    scene = build_scene(store, 4)
+    tom, firm = "tom@quaytide.example", CATALOG.firm.contact
+    senders = (tom, "", firm, "liv@quaytide.example")
+    scene.plan([from_(scene.row(number), sender) for number, sender in enumerate(senders)])
+    relay = mail_relay(says={tom: NOT_YOURS, firm: NOT_YOURS})
+    several = r"t…@.* So it is with 1 more of our senders\."
+    with relay as (where, inbox), pytest.raises(SenderRefused, match=several):
+        deliver(ports(scene, SmtpTransport(where)))
+    assert [one.sender for one in inbox.letters] == ["liv@quaytide.example"]
+    assert scene.states() == {"accepted": 1, "planned": 3}
+
+
+def test_an_issue_whose_sender_is_refused_too_long_is_missed_and_others_are_not(
+    store: SqlStore,
+) -> None:
+    scene, clock = build_scene(store, 3), StandingClock(NOW)
+    scene.plan()
+    other = next_issue(scene, "tom@quaytide.example")
+    with mail_relay(says={"liv@quaytide.example": NOT_YOURS}) as (where, inbox):
+        for hours in (0, 1, 12, 23):
+            clock.at = NOW + timedelta(hours=hours)
+            with pytest.raises(SenderRefused):
+                deliver(ports(scene, SmtpTransport(where), clock))
+            with store.read() as tables:
+                assert tables.letters.by_id(other).state == "sent"
+            assert scene.states() == {"planned": 3}
+        clock.at = NOW + timedelta(hours=26)
+        done = deliver(ports(scene, SmtpTransport(where), clock))
+    assert [(one.state, one.reason) for one in done.issues] == [
+        ("missed", "26 hours late: it does not go out any more")
+    ]
+    assert scene.states() == {"withheld": 3}
+    assert {one.sender for one in inbox.letters} == {"tom@quaytide.example"}
+    assert len(inbox.letters) == 3
+
+
+def from_(row: PlannedDelivery, sender: str) -> PlannedDelivery:
+    return replace(row, merge={**row.merge, "sender_address": sender})
+
+
+def next_issue(scene: Scene, sender: str) -> int:
+    """The one after the scene's, due at the same time, from somebody else; its id."""
+    with scene.store.write() as tables:
+        issue = tables.letters.open_issue(
+            scene.issue.newsletter_key, Beat(date(2027, 3, 15), NOW, date(2027, 3, 15)),
+            cut_off_at=NOW, deadline_at=NOW, subject="Another one", now=NOW,
+        )  # fmt: skip
+        edition = tables.letters.freeze_edition(issue.id, "prospect", "en", "t1", (), (), NOW)
+        words = Rendered("Another one", "<p>Berths</p>", "Berths\n", "t1")
+        whole = tables.letters.freeze_variant(edition, "whole", words, scene.story_ids)
+        rows = [
+            replace(from_(one, sender), public_id=TOKENS.derive("another", one.address))
+            for one in scene.rows()
+        ]
+        tables.deliveries.plan(issue.id, rows, {"whole": whole}, NOW)
+        tables.letters.set_state(issue.id, "scheduled", approved_by="liv", approved_at=NOW)
+    return issue.id
 
 
 def test_a_reader_s_server_that_sounds_like_our_relay_stops_nobody_else(store: SqlStore) -> None:

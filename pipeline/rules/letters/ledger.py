@@ -28,6 +28,9 @@ _KNOWN: Mapping[DeliveryState, int] = {
 #: Nothing of these has left, and nothing is on its way: they may still be taken back.
 UNSENT: frozenset[DeliveryState] = frozenset({"planned", "deferred", "withheld"})
 
+#: Nor has anybody one of these: a claim ends when its holder wants to begin, and finds it gone.
+NOBODY_HAS: frozenset[DeliveryState] = UNSENT | {"claimed", "refused"}
+
 #: The work on these is not done.
 OPEN: frozenset[DeliveryState] = frozenset(
     {"planned", "claimed", "attempting", "deferred", "recalling"}

@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from pipeline.errors import BadInput, Conflict, Down
+from pipeline.errors import BadInput, Conflict, Down, SenderRefused
 from pipeline.model.catalog import Newsletter
 from pipeline.model.letters import Delivery, DeliveryState, Issue, IssueState
 from pipeline.owners import this_process
 from pipeline.ports import Ports, Tables
-from pipeline.rules.letters.ledger import LONGEST_LEASE, OPEN
+from pipeline.rules.letters.ledger import LONGEST_LEASE, NOBODY_HAS, OPEN
 from pipeline.stages.deliver.doubts import settle_doubts
 from pipeline.stages.deliver.holding import held_since
 from pipeline.stages.deliver.lateness import GONE, day_at_home, too_late
@@ -61,11 +61,12 @@ def deliver(ports: Ports, *, chunk: int | None = None, lease_s: int = LEASE_S) -
     Several runs at once share the work. A copy that a dead run left in doubt is looked up
     where the transport remembers what it moved; elsewhere it becomes `unknown` and is never
     sent again by itself, unless its newsletter says `unknown: resend`. No more leave in an
-    hour and a day than the limits allow, whoever sends.
+    hour and a day than the limits allow, whoever sends. A sender whose mail is not taken
+    keeps nobody else's waiting: that is raised when all others had their turn.
 
     Units:  chunk, copies per claim, by default what suits the transport; lease_s, seconds
     Raises: BadInput when nothing may leave as the firm is set up; Down when the transport or
-            the store can take no more: what went out is on record
+            the store can take no more: what went out is on record; SenderRefused
     """
     recalled = call_back(ports)
     check_setup(ports)
@@ -82,6 +83,8 @@ def deliver(ports: Ports, *, chunk: int | None = None, lease_s: int = LEASE_S) -
             ports.transport.finish()
         raise
     ports.transport.finish()
+    if run.refused:
+        raise run.refusal()
     return Delivered(
         issues=(*issues, *run.held()),
         recalled=recalled,
@@ -119,6 +122,8 @@ class _Run:
     lease: timedelta
     limit: str = ""
     stopped: bool = False
+    #: By the sender whose mail is not taken in this run.
+    refused: dict[str, SenderRefused] = field(default_factory=dict)
 
     def is_stopping(self) -> bool:
         """Whether we were asked to stop while something was left to do."""
@@ -155,7 +160,10 @@ class _Run:
         group = min(self.chunk, self.ports.transport.batch_size)
         moving = Moving(self.ports, issue, newsletter, self.lease, group)
         while claimed := self._claim(issue_id, newsletter):
-            moving.send(claimed)
+            try:
+                moving.send(claimed)
+            except SenderRefused as refused:
+                self._go_without(refused)
             done = min(moving.counts.total(), total)
             self.ports.progress(done, total, f"sending {issue.ref}")
         moving.counts["withheld"] = self._counts(issue).get("withheld", 0) - before.get(
@@ -163,6 +171,27 @@ class _Run:
         )
         state, reason = self._close(issue)
         return IssueDelivered(issue.ref, state, reason, _tidy(moving.counts))
+
+    def _go_without(self, refused: SenderRefused) -> None:
+        """This sender's copies wait for the next run; the others of this issue go on."""
+        if refused.sender in self.refused:
+            raise refused
+        self.refused[refused.sender] = refused
+
+    def refusal(self) -> SenderRefused:
+        """What to say of all senders whose mail was not taken."""
+        first, *others = self.refused.values()
+        more = f" So it is with {len(others)} more of our senders." if others else ""
+        return SenderRefused(
+            f"{first.message}{more} Letters of other senders went on.",
+            first.hint,
+            sender=first.sender,
+        )
+
+    def _apart(self) -> frozenset[str]:
+        """The senders whose copies are left alone; a copy that names none is the firm's."""
+        firm = {""} if self.ports.catalog.firm.contact in self.refused else set[str]()
+        return frozenset(self.refused) | firm
 
     def _counts(self, issue: Issue) -> Mapping[DeliveryState, int]:
         summed: Counter[DeliveryState] = Counter()
@@ -179,9 +208,10 @@ class _Run:
             newsletter = self.ports.catalog.newsletter(issue.newsletter_key)
             if newsletter is None:
                 return _give_up(tables, issue, "stopped", GONE, now)
+            late = too_late(issue, newsletter, now)
+            if late and (issue.state == "scheduled" or not _has_begun(tables, issue)):
+                return _give_up(tables, issue, "missed", late, now)
             if issue.state == "scheduled":
-                if late := too_late(issue, newsletter, now):
-                    return _give_up(tables, issue, "missed", late, now)
                 allowed = allowance(self.ports, tables)
                 if allowed.left == 0:
                     self.limit = allowed.what
@@ -206,13 +236,24 @@ class _Run:
                 return ()
             most = self.chunk if allowed.left is None else min(self.chunk, allowed.left)
             on = day_at_home(newsletter, now)
-            return tables.deliveries.claim(issue_id, self.owner, now + self.lease, now, most, on=on)
+            return tables.deliveries.claim(
+                issue_id, self.owner, now + self.lease, now, most, on=on, apart=self._apart()
+            )
 
     def _close(self, issue: Issue) -> tuple[IssueState, str]:
         """Sent, partly sent or missed when no copy is open any more; else as it stands."""
         with self.ports.store.write() as tables:
             now_is = tables.deliveries.move_on(issue.id, self.ports.clock.now())
         return now_is.state, now_is.reason
+
+
+def _has_begun(tables: Tables, issue: Issue) -> bool:
+    """Whether a copy has left, is leaving, or may have left.
+
+    An issue whose first try found no relay is `sending`, and nobody has it.
+    """
+    counts = tables.deliveries.counts(issue.id)
+    return any(number for (_, state), number in counts.items() if state not in NOBODY_HAS)
 
 
 def _give_up(

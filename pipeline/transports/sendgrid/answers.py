@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from pipeline.errors import Down
+from pipeline.errors import Down, SenderRefused
+from pipeline.rules.mask import mask
 from pipeline.transports.sendgrid.wire import Answer
 from pipeline.transports.sendgrid.words import one_line
 
@@ -51,13 +52,20 @@ class TooBig:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderUnknown:
+    """They took nothing: the sender is none that was verified with them."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """They may have it."""
 
     what: str
 
 
-Meaning = Taken | Rejected | TooMuch | TooBig | Doubt | Down
+Meaning = Taken | Rejected | TooMuch | TooBig | SenderUnknown | Doubt | Down
 
 
 def meaning(answer: Answer, url: str, now: datetime, *, sandbox: bool = False) -> Meaning:
@@ -81,6 +89,8 @@ def meaning(answer: Answer, url: str, now: datetime, *, sandbox: bool = False) -
             return TooBig()
         case 429:
             return TooMuch(retry_after_s(answer, now))
+        case 403 if _is_of_sender(answer):
+            return SenderUnknown(said(answer))
         case status if 300 <= status < 500 and status not in _GAVE_UP:
             return down(answer, url)
         case status:
@@ -129,6 +139,13 @@ def _errors(answer: Answer) -> list[tuple[str, str]]:
     ]
 
 
+def _is_of_sender(answer: Answer) -> bool:
+    """“The from address does not match a verified Sender Identity”, said of the field `from`."""
+    told = _errors(answer)
+    return bool(told) and all(where == "from" or "sender identity" in what.lower()
+                              for where, what in told)  # fmt: skip
+
+
 def said(answer: Answer) -> str:
     """Their words about what is wrong; "" when they say nothing."""
     words = dict.fromkeys(what for _, what in _errors(answer) if what)
@@ -169,4 +186,14 @@ def unreachable(url: str, why: object) -> Down:
     return Down(
         f"SendGrid cannot be reached at {url}: {why}.",
         "Check the network and ASTERISM_SENDGRID_URL, then run this again; nothing is lost.",
+    )
+
+
+def not_from(sender: str, words: str) -> SenderRefused:
+    """Mail of this sender is not taken."""
+    return SenderRefused(
+        f"SendGrid takes no mail from {mask(sender)} (403): {words or 'it does not say why'}.",
+        "Verify this sender or its domain at SendGrid, or name another `sender` in the "
+        "constellation's file. Nothing is lost: its copies wait while they are on time.",
+        sender=sender,
     )

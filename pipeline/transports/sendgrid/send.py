@@ -77,7 +77,8 @@ class SendGridTransport:
 
         Without a batch (mail among ourselves) they leave at once, and a doubt is `unknown`.
 
-        Raises: Down when none can be moved any more; copies without a receipt did not leave
+        Raises: Down when none can be moved any more, SenderRefused when none of one sender;
+                copies without a receipt did not leave
         """
         posting = _Posting(
             self._wire, self._batches, batch, self._sandbox, self._longest, self._chance
@@ -244,6 +245,8 @@ class _Posting:
             case answers.Doubt(what):
                 self.doubtful.extend(group)
                 self.doubt = f"{what} and did not say whether it took it"
+            case answers.SenderUnknown(what):
+                self._stop(answers.not_from(group[0].envelope.sender, what))
             case Down():
                 self._stop(meaning)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import Down
+from pipeline.errors import Down, SenderRefused
 from pipeline.model.letters import Batch, Envelope, Receipt
 from pipeline.transports.sendgrid.batches import leaving_at
 from pipeline.transports.sendgrid.parts import content_of
@@ -361,6 +361,28 @@ def test_what_stops_all_comes_after_what_is_known(status: int) -> None:
         assert outcomes(receipts, one) == ["accepted"]
         assert at.posted() == [["reader1"], ["reader2"]]
         assert f"POST {CANCEL}" not in at.server.paths()
+
+
+def test_a_sender_that_was_never_verified_is_told_by_its_name() -> None:
+    says = "The from address does not match a verified Sender Identity. Mail cannot be sent."
+    one, other, third = letter(1), letter(2, key="second"), letter(3, key="third")
+    receipts: list[Receipt] = []
+    with desk(Script(send=(Reply(202), told(403, ("from", says))))) as at:
+        batch = at.transport.open_batch()
+        with pytest.raises(SenderRefused, match="verified Sender Identity") as caught:
+            receipts.extend(at.transport.send([one, other, third], batch))
+        assert caught.value.sender == other.sender
+        assert other.sender not in str(caught.value)
+        assert outcomes(receipts, one) == ["accepted"]
+        assert at.posted() == [["reader1"], ["reader2"]]
+
+
+@pytest.mark.parametrize("errors", [(), (("", "access forbidden"),), (("from", "x"), ("", "y"))])
+def test_any_other_refusal_is_everybody_s(errors: tuple[tuple[str, str], ...]) -> None:
+    with desk(Script(send=(told(403, *errors),))) as at:
+        with pytest.raises(Down, match="forbids this") as caught:
+            list(at.transport.send([letter(1)], at.transport.open_batch()))
+        assert not isinstance(caught.value, SenderRefused)
 
 
 # ── doubt ────────────────────────────────────────────────────────────────────────────────
