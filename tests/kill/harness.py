@@ -301,10 +301,11 @@ class Harness:
 
     def _let_some_out(self) -> None:
         """Until the receiver has something that can be called back, or nothing is left."""
-        self.receiver.leash(self.receiver.taken() + 2 * self.plan.chunk)
         ends = time.monotonic() + PATIENCE_S
         while self._left() and not self._states()["accepted"]:
             assert time.monotonic() < ends, "nothing goes out"
+            # what it took and lost the line over was called back, and counts as taken
+            self.receiver.leash(self.receiver.taken() + 2 * self.plan.chunk)
             self._begin_all()
             time.sleep(0.01)
 
