@@ -73,7 +73,7 @@ class JsonLines(logging.Formatter):
             line.setdefault(name, value if known else mask(str(value)))
         if trace := _trace(record):
             line["traceback"] = trace
-        return json.dumps(line, ensure_ascii=False)
+        return _CONTROL.sub(_escaped, json.dumps(line, ensure_ascii=False))
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
@@ -103,6 +103,11 @@ def _plain(value: object) -> str:
 def _one_line(text: str) -> str:
     """What a stranger sent cannot begin a line of its own, or paint the terminal."""
     return _CONTROL.sub(_spelled, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Inside of JSON: read back it is the same text."""
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _spelled(found: re.Match[str]) -> str:

@@ -79,6 +79,14 @@ def test_what_strangers_sent_makes_no_line_of_its_own(kind: Log) -> None:
     assert "\x1b" not in said
 
 
+def test_json_holds_no_sign_that_a_reader_takes_for_an_end_or_a_command() -> None:
+    signs = "a\x7f\x85\x9b31m\u2028b\u2029ø"
+    line = logged("json", what=signs, detail=signs)
+    assert not [sign for sign in signs[:-1] if not sign.isprintable() and sign in line]
+    assert json.loads(line)["what"] == json.loads(line)["detail"] == signs
+    assert "ø" in line
+
+
 def test_what_others_log_is_told_from_warnings_on() -> None:
     stream = io.StringIO()
     with journal("text", stream):

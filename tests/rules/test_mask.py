@@ -23,14 +23,26 @@ TOKEN = HmacTokens(SECRET).make("leave", HmacTokens(SECRET).derive("a copy"))
         ("<anna.maria+x@firm.example>", "<a…@firm.example>"),
         ("a@firm.example,b@firm.example", "a…@firm.example,b…@firm.example"),
         ("mailto:anna@firm.example", "mailto:a…@firm.example"),
-        ("?x=anna%40firm.example&y=1", "?x=a…%40firm.example&y=1"),
+        ("?x=anna%40firm.example&y=1", "?x…%40firm.example&y=1"),
+        ("?a=anna%40firm.example&b=berta%40firm.example", "?a…%40f…%40firm.example"),
+        ("anna/maria@firm.example", "a…@firm.example"),
+        ("anna{b}|c&d?e@firm.example", "a…@firm.example"),
+        ("bounce+anna=firm.example@lists.example", "b…@lists.example"),
+        ("to=anna@firm.example", "t…@firm.example"),
+        ("'anna'@firm.example", "'a…@firm.example"),
+        ("('anna@firm.example', 3)", "('a…@firm.example', 3)"),
+        ("https://letters.example/a?to=anna=x@firm.example", "https://letters.example/a?t…@firm.example"),
+        ("https://anna@firm.example/a", "https://a…@firm.example/a"),
+        ("https://letters.example/a,anna/maria@firm.example", "https://letters.example/a,a…@firm.example"),
         ("ørjan@å.example", "ø…@å.example"),
         ("Anna <anna@[127.0.0.1]>", "Anna <a…@[127.0.0.1]>"),
         ('"anna maria"@firm.example', "…@firm.example"),
+        ('"anna \\"maria\\" @home"@firm.example', "…@firm.example"),
+        ('{\\"to\\": \\"x\\"} \\"anna maria\\"@firm.example', '{\\"to\\": \\"x\\"} …@firm.example'),
         ("postgresql+psycopg://me:pass@host/db", "postgresql+psycopg://…@host/db"),
         ("postgresql://me:p/a?s:s@host/db", "postgresql://…@host/db"),
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer …"),
-        ("user=a.b@c.example\x01auth=Bearer y\x01\x01", "user=a…@c.example\x01auth=Bearer …"),
+        ("user=a.b@c.example\x01auth=Bearer y\x01\x01", "u…@c.example\x01auth=Bearer …"),
         ("AUTH PLAIN AGFubmEAaHVudGVy", "AUTH PLAIN …"),
         ("the key SG.abcDEF.ghi-jkl is wrong", "the key SG.… is wrong"),
         ("ASTERISM_SMTP_PASSWORD=hunter2 is", "ASTERISM_SMTP_PASSWORD=… is"),
@@ -55,6 +67,7 @@ def test_it_is_taken_out(text: str, masked: str) -> None:
         "between-quays/3 is sent",
         "the token is wrong; ask for a new one",
         "https://coastwire.example/2027/03/blue-strait?page=2",
+        "https://coastwire.example/@kari/feed",
         "/issues/abcdefghijklmnopqrstuvwxyz",
         "at 07:30 in Europe/Oslo",
         "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -66,19 +79,22 @@ def test_plain_words_stay(text: str) -> None:
 
 @given(
     before=st.text(alphabet=" <\"'(:,;=", max_size=3),
-    local=st.text(alphabet="abcxyz0123456789.+-_%é", min_size=2, max_size=70),
+    local=st.text(alphabet="abcxyz0123456789.é!#$%&'*+-/=?^_`{|}~", min_size=2, max_size=70),
     after=st.text(max_size=20),
 )
 def test_of_no_address_more_than_its_first_letter_stays(
     before: str, local: str, after: str
 ) -> None:
     said = mask(f"{before}{local}@firm.example {after}")
-    assert not re.search(r"[^\s<\"'(:,;=…][^\s<\"'(:,;=…]@firm", said)
+    shown, masked, _ = said.partition("…@firm.example ")
+    assert masked
+    assert len(re.findall(r"[abcxyz0-9é]", shown)) <= 1
 
 
 @pytest.mark.parametrize(
     "piece",
     ["a", "@", "a@", "%40", "a%", "://", "://a:", "bearer ", "password=", 'password="', '"',
+     '\\"', '"\\', "https://", "://a@", "%40&",
      "/leave/", "SG.", "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "auth plain ", 'token:\\"'],
 )  # fmt: skip
 def test_hostile_text_takes_no_longer_than_its_length(piece: str) -> None:

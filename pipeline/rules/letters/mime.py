@@ -27,6 +27,7 @@ _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
 _PHRASE = re.compile(rf"{_ATEXT}(?: {_ATEXT})*")
 _QUOTABLE = re.compile(r"[\x20-\x7e]+")
+_HALVES = re.compile(r"[\ud800-\udfff]")  #: of a surrogate pair; no encoding takes them
 _BREAKS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 _UNSAFE_LINE = re.compile(rb"^(?:\.|From )[^\n]*|^[^\n]{77,}", re.MULTILINE)
 
@@ -53,8 +54,8 @@ def build_message(
     Shape:  sender, recipient, reply_to are (name, address), the name may be empty; list_headers
             are those of `list_headers()`, or None for internal mail
     Units:  date is aware
-    Raises: BadInput for a line break or NUL in a header, an address that cannot stand in one,
-            a header that is not one of LIST_HEADERS
+    Raises: BadInput for a line break, NUL or half a character in a header, an address that
+            cannot stand in one, a header that is not one of LIST_HEADERS
     Source: RFC 5322, 2045, 2046, 2047; RFC 2369 and 8058 (List headers)
     """
     boundary = _boundary(message_id)
@@ -104,7 +105,7 @@ def build_draft(
 
 
 def _boundary(of: str) -> str:
-    return f"=_{sha256(of.encode()).hexdigest()[:32]}"
+    return f"=_{sha256(of.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
 def _alternative(headers: list[tuple[str, str]], boundary: str, text: str, html: str) -> bytes:
@@ -179,6 +180,10 @@ def _refuse_breaks(name: str, value: str) -> None:
         raise BadInput(
             f"{name} holds a line break or another control character",
             "Take it out; it would forge a header.",
+        )
+    if _HALVES.search(value):
+        raise BadInput(
+            f"{name} holds half a character, which cannot be sent", "Write it anew; it is broken."
         )
 
 

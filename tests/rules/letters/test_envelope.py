@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.errors import BadInput
 from pipeline.model.letters import Content, Delivery, Variant
 from pipeline.rules.letters.envelope import envelope, list_name
 from pipeline.rules.letters.merge import fill_html, fill_text
@@ -119,3 +120,9 @@ def test_parts_have_one_key_where_sender_and_variant_are_the_same() -> None:
     assert content_of(other)[0].recipient_name == ""
     liv = {**first.merge, "sender_name": "Liv Haugen", "sender_address": "liv@quaytide.example"}
     assert content_of(copy(merge=liv))[0].key != content_of(first)[0].key
+
+
+def test_a_copy_with_half_a_character_in_its_headers_is_refused_by_itself() -> None:
+    broken = copy(merge={**copy().merge, "first_name": "Ingrid \ud83d"})
+    with pytest.raises(BadInput, match="the subject holds half a character"):
+        envelope(broken, VARIANT, ISSUE, WEEKLY, FIRM)

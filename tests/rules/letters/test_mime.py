@@ -152,6 +152,27 @@ def test_what_would_forge_a_header_is_refused(where: str, value: object) -> None
 
 
 @pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("subject", "Berths \ud83d"), ("subject", "\udca9" * 200),
+        ("sender", ("\ud83d", "a@b.example")), ("reply_to", ("\ud83d", "a@b.example")),
+        ("recipient", ("x" * 100 + "\ud83d", "a@b.example")),
+        ("recipient", ("A", "a\ud83d@b.example")), ("recipient", ("A", "a@\ud83d.example")),
+        ("message_id", "<\ud83d@b.example>"), ("language", "\ud83d"),
+    ],
+)  # fmt: skip
+def test_half_a_character_is_refused_where_nothing_could_write_it(
+    where: str, value: object
+) -> None:
+    with pytest.raises(BadInput):
+        built(**{where: value})
+
+
+def test_half_a_character_in_a_body_costs_one_sign() -> None:
+    assert b"ferr?es" in built(text="ferr\ud83des", html="<p>ferr\ud83des</p>")
+
+
+@pytest.mark.parametrize(
     ("address", "why"),
     [
         ("løve@b.example", "before the @"), ("no-at.example", "no e-mail address"),
@@ -290,6 +311,10 @@ def test_a_draft_is_made_by_the_same_rules_and_is_nobody_s_yet():
     assert b"\nFrom " not in body
     assert b"Bcc" not in build_draft(**draft)
     assert build_draft(**draft) == build_draft(**draft)
-    for wrong in ({"subject": "a\r\nBcc: x@y.example"}, {"bcc": "a@b.example\nX: y"}):
+    for wrong in (
+        {"subject": "a\r\nBcc: x@y.example"},
+        {"subject": "a\ud83d"},
+        {"bcc": "a@b.example\nX: y"},
+    ):
         with pytest.raises(BadInput):
             build_draft(**{**draft, **wrong})
