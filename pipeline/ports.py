@@ -1081,13 +1081,17 @@ class NoticesTable(Protocol):
     def add(self, notice: Notice) -> bool:
         """Write it down to be sent; False when this person has one of this kind about it.
 
-        One that was refused is written anew when it goes to another address now; and one that
-        tells of a refused review mail, when that was refused at another address, too.
+        One that was refused or came back is written anew when it goes to another address now; and
+        one that tells of a refused review mail, when that was refused at another address, too.
         """
         ...
 
     def of(self, about: str) -> Sequence[Notice]:
         """Oldest first."""
+        ...
+
+    def hear_all(self, news: Sequence[tuple[str, Heard, str]], now: datetime) -> Sequence[Notice]:
+        """Take in what the world tells of some, (public id, news, detail); those that moved."""
         ...
 
     def claim(

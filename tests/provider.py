@@ -63,6 +63,7 @@ def _event(entry: Mapping[str, str]) -> Event:
         heard=SENSES.get(what),
         hard=what == "bounce",
         leaves=what == "unsubscribe",
+        dropped=what == "dropped",
         detail=entry["reason"],
     )
 

@@ -391,6 +391,7 @@ class Event:
     heard: Heard | None = None  #: what it means for the copy; None: nothing
     hard: bool = False  #: a bounce for good: the address is dead
     leaves: bool = False  #: the reader asked the provider for no more mail
+    dropped: bool = False  #: the provider threw it away itself, whatever its reason
     detail: str = ""  #: a stranger's words, cleaned and cut
 
 

@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipeline.model.catalog import Constellation, Newsletter, Staff
-from pipeline.model.letters import BeatState, DeliveryState, EmptyBeat, Issue, Notice, NoticeKind
+from pipeline.model.letters import (
+    BeatState,
+    DeliveryState,
+    EmptyBeat,
+    Heard,
+    Issue,
+    Notice,
+    NoticeKind,
+)
 from pipeline.rules.letters.automatic import AUTOMATIC, WAITING
-from pipeline.rules.letters.ledger import OPEN
+from pipeline.rules.letters.ledger import BEGUN, OPEN, hear
 from pipeline.rules.letters.rhythm import latest
 
 #: The curator hears so long before the cut-off that an issue is not written,
@@ -22,8 +30,10 @@ APPROVE_AHEAD = timedelta(hours=12)
 #: What did not go out is told so long after it; older things nobody needs to hear.
 TOLD_WITHIN = timedelta(days=7)
 
+#: A notice that nobody got: refused at once, or sent back later.
+LOST: frozenset[DeliveryState] = frozenset({"refused", "bounced"})
 #: A notice that has left, or of which nobody knows whether it arrived.
-HEARD: frozenset[DeliveryState] = frozenset({"accepted", "unknown"})
+HEARD: frozenset[DeliveryState] = BEGUN - OPEN - LOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +109,30 @@ def nobody_asked(reviews: Sequence[Notice]) -> bool:
 def why_not_asked(reviews: Sequence[Notice], approver: Staff | None) -> str:
     """Why the approver cannot be asked to look at an issue; empty when nothing speaks against it.
 
-    A mail that was refused holds for the very address it went to.
+    A mail that was refused, or came back, is lost for the very address it went to.
     """
-    refused = refused_for(reviews, approver)
-    if refused is None:
-        return ""
-    why = refused.reason or "no reason given"
-    return f"the mail that asks {refused.name} to look at it was refused ({why})"
+    lost = lost_for(reviews, approver)
+    return lost_in_words(lost) if lost else ""
 
 
-def refused_for(reviews: Sequence[Notice], approver: Staff | None) -> Notice | None:
-    """The review mail that was refused for the approver, at the address that the file has now."""
+def lost_in_words(review: Notice) -> str:
+    """That a review mail reached nobody, and why."""
+    what = "came back" if review.state == "bounced" else "was refused"
+    why = review.reason or "no reason given"
+    return f"the mail that asks {review.name} to look at it {what} ({why})"
+
+
+def lost_for(reviews: Sequence[Notice], approver: Staff | None) -> Notice | None:
+    """The review mail that the approver did not get, at the address that the file has now."""
     if approver is None:
         return None
-    refused = (one for one in reviews if one.state == "refused")
-    return next((one for one in refused if goes_to(one, approver)), None)
+    lost = (one for one in reviews if one.state in LOST)
+    return next((one for one in lost if goes_to(one, approver)), None)
 
 
 def in_doubt(reviews: Sequence[Notice]) -> str:
     """Whose review mail may not have arrived, where nobody else's surely has; else empty."""
-    if any(one.state == "accepted" for one in reviews):
+    if any(one.state in HEARD - {"unknown"} for one in reviews):
         return ""
     return next((one.name for one in reviews if one.state == "unknown"), "")
 
@@ -142,6 +156,17 @@ def who_else(
     near = [key for key in (constellation.curator, constellation.backup) if key in others]
     far = sorted(others, key=lambda key: key != constellation.expert)
     return tuple(dict.fromkeys(near)) or tuple(far[:1])
+
+
+def hear_of(state: DeliveryState, news: Heard) -> DeliveryState:
+    """What a notice is after the world told something of it, in whatever order and how often.
+
+    While it is being sent its sender learns that it left, and may give its reader more time;
+    that nobody got it holds at once.
+    """
+    if state in OPEN and news in ("accepted", "delivered"):
+        return state
+    return hear(state, news)
 
 
 def _by_hand(facts: Facts, now: datetime) -> Iterator[Due]:

@@ -123,6 +123,7 @@ def taken_in(done: TakenIn) -> str:
         return ""
     parts = [_count(done.events, "event"), f"{_count(done.moved, 'copy', 'copies')} moved"]
     parts += [f"letters ended for {done.ended}"] if done.ended else []
+    parts += [f"{_count(done.lost, 'notice')} to ourselves did not arrive"] if done.lost else []
     return _joined(
         f"{_count(done.postings, 'posting')}: {', '.join(parts)}",
         f"{done.broken} broken" if done.broken else "",

@@ -30,13 +30,14 @@ from pipeline.rules.letters.notice import (
 from pipeline.rules.news.address import link_hash
 from pipeline.rules.notices import (
     HEARD,
+    LOST,
     TOLD_WITHIN,
     Due,
     Facts,
     due_for_beat,
     due_notices,
     goes_to,
-    refused_for,
+    lost_for,
     review_end,
     who_else,
 )
@@ -174,10 +175,10 @@ def _not_told(tables: Tables, key: str, beats: Sequence[EmptyBeat]) -> Iterator[
 
 
 def _instead(matter: Matter, notices: Sequence[Notice]) -> Sequence[str]:
-    """Whom to tell in place of an approver whose review mail was refused."""
+    """Whom to tell in place of an approver whose review mail was refused, or came back."""
     reviews = [one for one in notices if one.kind == "review"]
-    refused = refused_for(reviews, matter.staff(matter.constellation.approver))
-    return who_else(matter.constellation, matter.firm.staff, refused) if refused else ()
+    lost = lost_for(reviews, matter.staff(matter.constellation.approver))
+    return who_else(matter.constellation, matter.firm.staff, lost) if lost else ()
 
 
 def _is_told(due: Due, to: Staff | None, notices: Sequence[Notice]) -> bool:
@@ -189,7 +190,7 @@ def _is_told(due: Due, to: Staff | None, notices: Sequence[Notice]) -> bool:
     since = max(reviewed) if reviewed and due.kind == "review_refused" else None
     return to is None or any(
         (one.kind, one.staff_key) == (due.kind, due.staff_key)
-        and (one.state != "refused" or goes_to(one, to))
+        and (one.state not in LOST or goes_to(one, to))
         and (since is None or one.due_at >= since)
         for one in notices
     )

@@ -26,14 +26,17 @@ def may_go(connection: sa.Connection, now: datetime) -> sa.ColumnElement[bool]:
     """Issues of which a copy may leave: going, looked at long enough, not held by a restore.
 
     Until the mail that asks its approver to look has left, nobody has looked; one that was
-    refused never does.
+    refused or came back never is looked at. Of an issue that has begun to leave the rest goes.
     """
     about = sa.literal("issue:").concat(issues.c.public_id)
     asked = sa.exists().where(notices.c.about == about, notices.c.kind == "review")
     waits = asked.where(notices.c.state.in_(ledger.OPEN))
     heard = asked.where(notices.c.state.in_(HEARD))
+    copies = deliveries.alias()
+    begun = sa.exists().where(copies.c.issue_id == issues.c.id, copies.c.state.in_(ledger.BEGUN))
     reviewed = sa.or_(
-        issues.c.review_until.is_(None), sa.and_(issues.c.review_until <= now, ~waits, heard)
+        issues.c.review_until.is_(None),
+        sa.and_(issues.c.review_until <= now, ~waits, sa.or_(heard, begun)),
     )
     return sa.and_(issues.c.state.in_(GOING), reviewed, ~_held_since_restore(connection))
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.model.letters import DeliveryState, Notice, Receipt
+from pipeline.model.letters import DeliveryState, Heard, Notice, Receipt
 from pipeline.rules.letters import ledger
 from pipeline.rules.letters.ledger import LONGEST_LEASE
+from pipeline.rules.notices import LOST, hear_of
 from pipeline.stores.insert import insert_once
 from pipeline.stores.schema import new_public_id, notices
 
@@ -34,8 +35,9 @@ class SqlNotices:
     def add(self, notice: Notice) -> bool:
         """Write it down to be sent; False when this person has one of this kind about it.
 
-        One that was refused is written anew when it goes to another address now; and one of the
-        kind AGAIN that is through, when there is something else to tell.
+        One that was refused or came back is written anew when it goes to another address now; and
+        one of the kind AGAIN that is through, when there is something else to tell. It is another
+        mail then, with an id of its own: what is still told of the old one does not touch it.
         """
         row = {
             "public_id": notice.public_id or new_public_id(),
@@ -52,7 +54,7 @@ class SqlNotices:
         }
         if insert_once(self._connection, notices, row):
             return True
-        mended = sa.and_(_c.state == "refused", _c.address != notice.address)
+        mended = sa.and_(_c.state.in_(LOST), _c.address != notice.address)
         is_through = _c.state.not_in(ledger.OPEN)
         news = sa.and_(_c.kind == AGAIN, is_through, _c.text != notice.text)
         fresh = {"attempts": 0, "next_attempt_at": None, "settled_at": None, "reason": ""}
@@ -69,6 +71,39 @@ class SqlNotices:
     def of(self, about: str) -> Sequence[Notice]:
         """Oldest first."""
         return self._read(sa.select(notices).where(_c.about == about).order_by(_c.id))
+
+    def hear_all(self, news: Sequence[tuple[str, Heard, str]], now: datetime) -> Sequence[Notice]:
+        """Take in what the world tells of some, (public id, news, detail); those that moved.
+
+        Late, twice or out of order, it ends in the same states.
+        """
+        rows = self._connection.execute(
+            sa.select(notices)
+            .where(_c.public_id.in_({public_id for public_id, _, _ in news}))
+            .order_by(_c.id)
+            .with_for_update()
+        ).all()
+        was = {row.public_id: _notice(row) for row in rows}
+        now_is = dict(was)
+        for public_id, what, detail in news:
+            one = now_is.get(public_id)
+            if one is not None and (state := hear_of(one.state, what)) != one.state:
+                now_is[public_id] = replace(one, state=state, reason=detail)
+        moved = [one for public_id, one in now_is.items() if one != was[public_id]]
+        for one in moved:
+            self._connection.execute(
+                sa.update(notices)
+                .where(_c.id == one.id)
+                .values(
+                    state=one.state,
+                    reason=one.reason,
+                    claimed_by="",
+                    lease_until=None,
+                    next_attempt_at=None,
+                    settled_at=sa.func.coalesce(_c.settled_at, now),
+                )
+            )
+        return moved
 
     # ── claim, begin, settle ─────────────────────────────────────────────────────────────
 

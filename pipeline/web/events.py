@@ -67,6 +67,9 @@ def _is_small(request: Request) -> bool:
 def _understand(ports: Ports, posting_id: int) -> None:
     """In the same worker, after the answer; what fails here, the next `tick` does."""
     try:
-        listen.understand(ports, posting_id)
+        taken = listen.understand(ports, posting_id)
+        if taken.lost:
+            mails = "1 mail" if taken.lost == 1 else f"{taken.lost} mails"
+            log.warning("%s among ourselves did not arrive, as the provider tells", mails)
     except AsterismError as error:
         log.error("a posting of events waits to be understood: %s", type(error).__name__)

@@ -15,8 +15,8 @@ from pipeline.rules.notices import (
     Facts,
     due_notices,
     in_doubt,
+    lost_for,
     nobody_asked,
-    refused_for,
     who_else,
     why_not_asked,
 )
@@ -159,7 +159,7 @@ def test_nobody_was_asked_where_no_mail_left_or_will(states, is_so):
 def test_a_refusal_holds_for_the_very_address():
     why = f"the mail that asks {LIV.name} to look at it was refused (550 no such user)"
     assert why_not_asked([REVIEW], LIV) == why
-    assert refused_for([REVIEW], LIV) == REVIEW
+    assert lost_for([REVIEW], LIV) == REVIEW
     assert "(no reason given)" in why_not_asked([replace(REVIEW, reason="")], LIV)
     assert why_not_asked([REVIEW], replace(LIV, address="l@quaytide.example")) == ""
     assert why_not_asked([REVIEW], FIRM.staff[1]) == ""

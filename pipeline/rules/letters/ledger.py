@@ -31,6 +31,9 @@ UNSENT: frozenset[DeliveryState] = frozenset({"planned", "deferred", "withheld"}
 #: Nor has anybody one of these: a claim ends when its holder wants to begin, and finds it gone.
 NOBODY_HAS: frozenset[DeliveryState] = UNSENT | {"claimed", "refused"}
 
+#: These have left, are leaving, or may have left.
+BEGUN: frozenset[DeliveryState] = frozenset(_KNOWN) - NOBODY_HAS
+
 #: The work on these is not done.
 OPEN: frozenset[DeliveryState] = frozenset(
     {"planned", "claimed", "attempting", "deferred", "recalling"}

@@ -12,9 +12,9 @@ from pipeline.model.letters import BeatState, Issue, IssueState, Notice
 from pipeline.model.log import Operation
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.automatic import AUTOMATIC
-from pipeline.rules.letters.ledger import NOT_ASKED
+from pipeline.rules.letters.ledger import BEGUN, NOT_ASKED
 from pipeline.rules.letters.notice import about
-from pipeline.rules.notices import nobody_asked, why_not_asked
+from pipeline.rules.notices import lost_in_words, nobody_asked, why_not_asked
 
 #: Why an issue is held back whose review mail is not even on record.
 NO_MAIL = "there is no mail that asks anybody to look at it"
@@ -55,10 +55,11 @@ def approver_of(ports: Ports, issue: Issue) -> Staff | None:
 
 
 def take_back_unasked(ports: Ports) -> Iterator[HeldBack]:
-    """Issues under review whose review mail was refused: nobody looks, so they do not go.
+    """Issues whose review mail was refused, or came back: nobody looks, so they do not go.
 
     They are open again as before they were composed; their copies are withheld, and a hand can
-    approve them. Until this has run the store lets no copy of them leave.
+    approve them. Until this has run the store lets no copy of them leave. One of which a copy
+    has left already goes on.
     """
     with ports.store.read() as tables:
         unasked = [
@@ -66,7 +67,9 @@ def take_back_unasked(ports: Ports) -> Iterator[HeldBack]:
             for constellation in ports.catalog.constellations
             for newsletter in constellation.newsletters
             for issue in tables.letters.issues(newsletter.key)
-            if _goes_by_itself(issue) and nobody_asked(reviews_of(tables, issue))
+            if _goes_by_itself(issue)
+            and nobody_asked(reviews_of(tables, issue))
+            and not _has_begun(tables, issue)
         ]
     for issue in unasked:
         with suppress(Conflict):  # somebody stops it this very moment
@@ -74,7 +77,14 @@ def take_back_unasked(ports: Ports) -> Iterator[HeldBack]:
 
 
 def _goes_by_itself(issue: Issue) -> bool:
-    return (issue.state, issue.approved_by) == ("scheduled", AUTOMATIC)
+    """`sending`, too: so is one whose first try found no relay."""
+    return issue.approved_by == AUTOMATIC and issue.state in ("scheduled", "sending")
+
+
+def _has_begun(tables: Tables, issue: Issue) -> bool:
+    """Whether a copy has left, is leaving, or may have left."""
+    counts = tables.deliveries.counts(issue.id)
+    return any(number for (_, state), number in counts.items() if state in BEGUN)
 
 
 def _take_back(ports: Ports, issue: Issue) -> Iterator[HeldBack]:
@@ -86,9 +96,11 @@ def _take_back(ports: Ports, issue: Issue) -> Iterator[HeldBack]:
             return
         reason = _why(ports, issue, reviews)
         tables.letters.set_state(
-            issue.id, state, reason=reason, approved_by="", expect=("scheduled",)
+            issue.id, state, reason=reason, approved_by="", expect=("scheduled", "sending")
         )
         held_back = tables.deliveries.withhold_planned(issue.id, NOT_ASKED, now)
+        if _has_begun(tables, issue):
+            raise Conflict(f"Issue {issue.ref} begins to leave this very moment.")
         tables.letters.retire_editions(issue.id, now)
         tables.letters.record_beat(issue.newsletter_key, issue.beat, "planned", reason)
         tables.log.add(
@@ -109,5 +121,5 @@ def _why(ports: Ports, issue: Issue, reviews: Sequence[Notice]) -> str:
     if why := why_not_asked(reviews, approver_of(ports, issue)):
         return why
     for last in reversed(reviews):
-        return f"the mail that asks {last.name} to look at it was refused ({last.reason})"
+        return lost_in_words(last)
     return NO_MAIL

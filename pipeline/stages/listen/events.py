@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from pipeline.errors import BadInput, NotFound
-from pipeline.model.letters import Event
+from pipeline.model.letters import Event, Heard
 from pipeline.ports import Events, Ports, Tables
 from pipeline.rules.letters.ledger import UNSETTLED
-from pipeline.stages.listen.hearing import Ending, end_letters
+from pipeline.rules.notices import LOST
+from pipeline.stages.listen.hearing import Ending, end_letters, end_letters_at
 
 #: So many events share one transaction.
 CHUNK = 500
@@ -33,6 +34,7 @@ class TakenIn:
     events: int = 0  #: that were new to us
     moved: int = 0  #: copies of which we know more than before
     ended: int = 0  #: people or addresses that get no letters any more
+    lost: int = 0  #: mails among ourselves that nobody got
     refused: str = ""  #: why it was not believed; nothing of it was kept
 
     def __add__(self, other: TakenIn) -> TakenIn:
@@ -42,6 +44,7 @@ class TakenIn:
             self.events + other.events,
             self.moved + other.moved,
             self.ended + other.ended,
+            self.lost + other.lost,
             self.refused or other.refused,
         )
 
@@ -129,10 +132,10 @@ def _events(ports: Ports) -> Events:
 
 
 def _apply(ports: Ports, tables: Tables, new: Sequence[Event]) -> TakenIn:
-    """Move the copies that these events tell of, and end letters where they say so."""
+    """Move the mails that these events tell of, and end letters where they say so."""
     now = ports.clock.now()
     news = [
-        (event.delivery_public_id, event.heard, event.detail or event.what)
+        (event.delivery_public_id, event.heard, _why(event))
         for event in new
         if event.heard is not None
     ]
@@ -140,7 +143,32 @@ def _apply(ports: Ports, tables: Tables, new: Sequence[Event]) -> TakenIn:
     for issue_id in sorted({one.delivery.issue_id for one in moved if one.was in UNSETTLED}):
         tables.deliveries.move_on(issue_id, now)
     ended = sum(_end_letters(ports, tables, event) for event in new)
-    return TakenIn(events=len(new), moved=len(moved), ended=ended)
+    return TakenIn(events=len(new), moved=len(moved), ended=ended) + _notices(ports, tables, new)
+
+
+def _notices(ports: Ports, tables: Tables, new: Sequence[Event]) -> TakenIn:
+    """The same for mail among ourselves: a review that nobody got holds its issue back.
+
+    Our own people's complaints and leaves are on record, and end nothing.
+    """
+    news: list[tuple[str, Heard, str]] = [
+        # who once complained of us is thrown away there, whatever we send
+        (event.delivery_public_id, "refused" if event.dropped else event.heard, _why(event))
+        for event in new
+        if event.heard is not None
+    ]
+    moved = {one.public_id: one for one in tables.notices.hear_all(news, ports.clock.now())}
+    dead = {event.delivery_public_id: _why(event) for event in new if event.hard}
+    ended = sum(
+        end_letters_at(ports, tables, one, dead[one.public_id])
+        for one in moved.values()
+        if one.public_id in dead
+    )
+    return TakenIn(ended=ended, lost=sum(one.state in LOST for one in moved.values()))
+
+
+def _why(event: Event) -> str:
+    return event.detail or event.what
 
 
 def _end_letters(ports: Ports, tables: Tables, event: Event) -> int:

@@ -1,4 +1,4 @@
-"""News of one copy: it moves the copy, and ends letters to whom it must."""
+"""News of one mail: it moves the copy or the notice, and ends letters to whom it must."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.model.letters import Delivery, DeliveryState, Heard
+from pipeline.errors import NotFound
+from pipeline.model.letters import Delivery, DeliveryState, Heard, Notice
 from pipeline.model.log import Operation
 from pipeline.model.people import EVERYWHERE
 from pipeline.ports import Ports, Tables
@@ -80,6 +81,25 @@ def end_letters(ports: Ports, tables: Tables, copy: Delivery, why: Ending, detai
     return new
 
 
+def end_letters_at(ports: Ports, tables: Tables, notice: Notice, detail: str) -> int:
+    """A mail among ourselves was refused for good: the address is dead for a contact, too.
+
+    Where no contact has it nothing ends: our own people stand on no list.
+    """
+    if "@" not in notice.address:
+        return 0
+    try:
+        contact = tables.people.find(notice.address)
+    except NotFound:
+        return 0
+    now, before = ports.clock.now(), standing(ports, tables, contact.id)
+    if not tables.people.block(notice.address, EVERYWHERE, "bounce", now, detail):
+        return 0
+    after = {"letters": "all", "notice": notice.public_id}
+    _log(ports, tables, contact.id, MAIL_SERVER, "bounce", before, after)
+    return 1
+
+
 def standing(ports: Ports, tables: Tables, contact_id: int) -> Mapping[str, Any]:
     """How a contact stands at this moment, as the log keeps it."""
     now_is = current(tables.people.standing(contact_id), ports.clock.now().date())
@@ -96,9 +116,20 @@ def log(
     **more: str,
 ) -> None:
     """A fact for whoever asks later why letters stopped, or came again; nobody undoes it."""
-    if copy.contact_id is None:
-        return
-    contact = tables.people.by_id(copy.contact_id)
-    after = {**standing(ports, tables, contact.id), **more, "copy": copy.public_id}
-    subject = f"contact:{contact.public_id}"
+    if copy.contact_id is not None:
+        after = {**more, "copy": copy.public_id}
+        _log(ports, tables, copy.contact_id, actor, verb, before, after)
+
+
+def _log(
+    ports: Ports,
+    tables: Tables,
+    contact_id: int,
+    actor: str,
+    verb: str,
+    before: Mapping[str, Any],
+    more: Mapping[str, Any],
+) -> None:
+    after = {**standing(ports, tables, contact_id), **more}
+    subject = f"contact:{tables.people.by_id(contact_id).public_id}"
     tables.log.add(Operation(actor, verb, subject, ports.clock.now(), before, after))

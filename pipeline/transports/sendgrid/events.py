@@ -161,6 +161,7 @@ def _event(entry: Mapping[str, Any]) -> Event | None:
         heard=sense.heard,
         hard=sense.hard,
         leaves=sense.leaves,
+        dropped=word == "dropped",
         detail=_detail(entry),
     )
 
