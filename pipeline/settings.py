@@ -60,6 +60,12 @@ SETTINGS: tuple[Setting, ...] = (
         "with ASTERISM_NOW: how many times as fast the pretended clock runs; 0: it stands",
     ),
     Setting(
+        "ASTERISM_MAIL_STAYS_HERE",
+        "no",
+        "`yes`: the relay on this machine keeps all mail to itself, so that it may be used with "
+        "ASTERISM_NOW; `no`: it may pass letters on",
+    ),
+    Setting(
         "ASTERISM_WAIT",
         f"{WAIT_S:g}",
         "how many seconds a command waits while another program writes to the database",

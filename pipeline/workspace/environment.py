@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -40,6 +40,14 @@ MIN_SECRET = 32
 MAX_WAIT_S = 3600
 MAX_TIMEOUT_S = 120  # of one answer: a copy with all its tries must fit into a lease
 MAX_SPEED = 1_000_000
+
+#: Without these right nothing may be done: another database, or everybody's hash another one.
+VITAL = frozenset({"ASTERISM_DATABASE_URL", "ASTERISM_SECRET"})
+_TIMES = frozenset({"ASTERISM_NOW", "ASTERISM_SPEED"})
+
+#: Where letters go: nowhere, to something on this machine, or away.
+WayOut = Literal["", "near", "far"]
+
 _LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*?)\s*")
 _QUOTED = re.compile(r"(?P<q>['\"])(?P<text>.*?)(?P=q)\s*(?:#.*)?")
 
@@ -73,12 +81,7 @@ def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
     transport = looked.transport()
     smtp = looked.smtp(root) if transport == "smtp" else SmtpSettings()
     sendgrid = looked.sendgrid() if transport == "sendgrid" else SendGridSettings()
-    looked.rehearsal(now, speed, real=_is_real(transport, smtp, sendgrid))
-    limits = Limits(looked.whole("ASTERISM_MAIL_PER_HOUR"), looked.whole("ASTERISM_MAIL_PER_DAY"))
-    mailbox = looked.path(root, "ASTERISM_BCC_MAILBOX")
-    log = looked.choice("ASTERISM_LOG", get_args(Log))
-    secret = looked.secret()
-    _raise(looked.mistakes)
+    looked.rehearsal(now, speed, _way_out(transport, smtp, sendgrid))
     return Settings(
         workspace=root,
         database_url=url,
@@ -337,11 +340,25 @@ class _Looked:
                 self.wrong(name, f"is no e-mail address: {wrong.message}")
         return value
 
-    def rehearsal(self, now: datetime | None, speed: float, *, real: bool) -> None:
-        """A pretended time goes with pretended letters: real ones would leave before theirs."""
+    def rehearsal(self, now: datetime | None, speed: float, way_out: WayOut) -> None:
+        """A pretended time goes with pretended letters: real ones would leave before theirs.
+
+        A relay on this machine is a rehearsal's own, or an ordinary one that passes mail on:
+        only a person can tell.
+        """
+        kept = self.choice("ASTERISM_MAIL_STAYS_HERE", ("no", "yes")) == "yes"
         if speed and now is None:
             self.wrong("ASTERISM_SPEED", "needs ASTERISM_NOW beside it: the time to begin with")
-        if now is not None and real:
+        if now is None:
+            return
+        if way_out == "near" and not kept:
+            self.wrong(
+                "ASTERISM_NOW",
+                "may send real letters before their time: a relay on this machine can pass them "
+                "on. Take it out, or set ASTERISM_TRANSPORT=file for the rehearsal; or "
+                "ASTERISM_MAIL_STAYS_HERE=yes, where that relay surely keeps all mail to itself",
+            )
+        if way_out == "far":
             self.wrong(
                 "ASTERISM_NOW",
                 "would send real letters before their time: take it out, or set "
@@ -409,13 +426,13 @@ def _is_here(host: str) -> bool:
         return False
 
 
-def _is_real(transport: TransportName, smtp: SmtpSettings, sendgrid: SendGridSettings) -> bool:
-    """Whether letters leave this machine and reach people."""
-    if transport == "smtp":
-        return bool(smtp.host) and not _is_here(smtp.host)
-    if transport == "sendgrid":
-        return not sendgrid.sandbox and not _is_here(urlsplit(sendgrid.url).hostname or "")
-    return False
+def _way_out(transport: TransportName, smtp: SmtpSettings, sendgrid: SendGridSettings) -> WayOut:
+    """Whether letters leave this machine: far, or to something near that may pass them on."""
+    if transport == "smtp" and smtp.host:
+        return "near" if _is_here(smtp.host) else "far"
+    if transport == "sendgrid" and not sendgrid.sandbox:
+        return "near" if _is_here(urlsplit(sendgrid.url).hostname or "") else "far"
+    return ""
 
 
 def _sqlite(root: Path, value: str) -> str:

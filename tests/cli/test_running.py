@@ -226,7 +226,10 @@ def test_a_second_signal_leaves_at_once(made: Door) -> None:
 def test_run_refuses_letters_with_an_unsealed_address(made: Door) -> None:
     firm = made.path("firm.yaml")
     firm.write_text(re.sub(r"https://letters", "http://letters", firm.read_text("utf-8")), "utf-8")
-    made.environment |= {"ASTERISM_TRANSPORT": "smtp", "ASTERISM_SMTP_HOST": "127.0.0.1"}
+    made.environment |= {
+        "ASTERISM_TRANSPORT": "smtp", "ASTERISM_SMTP_HOST": "127.0.0.1",
+        "ASTERISM_MAIL_STAYS_HERE": "yes",
+    }  # fmt: skip
     for command in (("run", "--port", "0"), ("tick",)):
         said = made(*command, code=2)
         assert "Mail leaves by smtp" in said.err

@@ -11,11 +11,17 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInput, Down
-from pipeline.workspace.environment import kept_secret, load_settings, read_env
+from pipeline.workspace.environment import (
+    kept_secret,
+    load_despite_mistakes,
+    load_settings,
+    read_env,
+)
 from tests.workspace.conftest import Folder
 
 LONG = "x" * 32
 NOW = "2027-03-08T09:00:00+00:00"
+NEAR = {"ASTERISM_TRANSPORT": "smtp", "ASTERISM_SMTP_HOST": "127.0.0.1"}
 SENDGRID = {"ASTERISM_TRANSPORT": "sendgrid", "ASTERISM_SENDGRID_KEY": "SG.key"}
 
 
@@ -178,9 +184,35 @@ def test_a_pretended_time_sends_no_real_letter(folder: Folder, transport: dict[s
 @pytest.mark.parametrize(
     "transport",
     [
-        {"ASTERISM_TRANSPORT": "smtp", "ASTERISM_SMTP_HOST": "127.0.0.1"},
-        SENDGRID | {"ASTERISM_SENDGRID_SANDBOX": "yes"},
+        NEAR,
         SENDGRID | {"ASTERISM_SENDGRID_URL": "http://localhost:8025"},
+    ],
+)
+def test_a_pretended_time_asks_whether_what_is_on_this_machine_passes_mail_on(
+    folder: Folder, transport: dict[str, str]
+) -> None:
+    pretended = transport | {"ASTERISM_NOW": NOW}
+    (said,) = mistakes(folder, **pretended)
+    assert "ASTERISM_NOW: may send real letters before their time" in said
+    assert "set ASTERISM_TRANSPORT=file for the rehearsal; or ASTERISM_MAIL_STAYS_HERE=yes" in said
+    (said,) = mistakes(folder, **pretended, ASTERISM_MAIL_STAYS_HERE="perhaps")[:1]
+    assert '"perhaps" is none of: no, yes' in said
+    assert load_settings(folder.root, transport).now is None
+
+
+def test_what_is_far_never_keeps_mail_to_itself(folder: Folder) -> None:
+    pretended = {"ASTERISM_NOW": NOW, "ASTERISM_MAIL_STAYS_HERE": "yes"}
+    (said,) = mistakes(folder, **SENDGRID, **pretended)
+    assert "would send real letters before their time" in said
+
+
+@pytest.mark.parametrize(
+    "transport",
+    [
+        NEAR | {"ASTERISM_MAIL_STAYS_HERE": "yes"},
+        SENDGRID | {"ASTERISM_SENDGRID_SANDBOX": "yes"},
+        SENDGRID
+        | {"ASTERISM_SENDGRID_URL": "http://localhost:8025", "ASTERISM_MAIL_STAYS_HERE": "yes"},
     ],
 )
 def test_a_pretended_time_goes_with_what_only_pretends_to_send(
@@ -252,3 +284,67 @@ def test_a_secret_that_cannot_be_kept(tmp_path: Path) -> None:
     (tmp_path / "output").write_text("a file where the folder should be")
     with pytest.raises(Down, match="cannot be written"):
         kept_secret(tmp_path / "output" / "secret")
+
+
+# ── despite mistakes ─────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_wrong_elsewhere_is_passed_over_and_told(folder: Folder) -> None:
+    folder.write(".env", f"ASTERISM_SECRET={LONG}\nASTERISM_SMTP_HSOT=x\nno line at all\n")
+    environ = {"ASTERISM_TRANSPORT": "smtp", "ASTERISM_DATABASE_URL": "other.db"}
+    found, passed_over = load_despite_mistakes(folder.root, environ)
+    assert (found.secret, found.database_url) == (
+        LONG.encode(), f"sqlite:///{folder.root / 'other.db'}",
+    )  # fmt: skip
+    assert [(one.file, one.path) for one in passed_over] == [
+        (".env", "ASTERISM_SMTP_HSOT"), (".env", ""), ("environment", "ASTERISM_SMTP_HOST"),
+    ]  # fmt: skip
+    assert [str(one) for one in passed_over] == mistakes(folder, **environ)
+
+
+def test_without_mistakes_it_is_the_same(folder: Folder) -> None:
+    environ = {"ASTERISM_SECRET": LONG, "ASTERISM_NOW": NOW, "ASTERISM_SPEED": "60"}
+    assert load_despite_mistakes(folder.root, environ) == (load_settings(folder.root, environ), ())
+
+
+def test_a_time_that_is_wrongly_pretended_is_not_pretended(folder: Folder) -> None:
+    for environ in (
+        {"ASTERISM_NOW": "noon"},
+        {"ASTERISM_NOW": NOW, "ASTERISM_SPEED": "fast"},
+        {"ASTERISM_NOW": NOW, **SENDGRID},
+    ):
+        found, passed_over = load_despite_mistakes(folder.root, environ)
+        assert (found.now, found.speed) == (None, 0)
+        assert passed_over
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ASTERISM_DATABASE_URL postgresql://firm.example/letters",
+        "ASTERISM_DATABASEURL=letters.db",
+        "ASTERISM_DATABASE_URL='letters.db",
+        "ASTERISM_DATABASE_URL=mysql://firm.example/letters",
+        "ASTERISM_SECRET=short",
+        "secret: x",
+    ],
+)
+def test_nothing_goes_on_while_the_database_or_the_secret_is_in_doubt(
+    folder: Folder, line: str
+) -> None:
+    folder.write(".env", f"{line}\n")
+    with pytest.raises(BadInput, match="which database or which secret is meant is in doubt"):
+        load_despite_mistakes(folder.root, {})
+    assert not (folder.root / "output").exists()
+
+
+def test_an_env_that_cannot_be_read_hides_everything_but_what_the_environment_says(
+    folder: Folder,
+) -> None:
+    folder.write(".env", b"\xff\xfe")
+    with pytest.raises(BadInput, match="in doubt"):
+        load_despite_mistakes(folder.root, {"ASTERISM_SECRET": LONG})
+    said = {"ASTERISM_SECRET": LONG, "ASTERISM_DATABASE_URL": "letters.db"}
+    found, (mistake,) = load_despite_mistakes(folder.root, said)
+    assert found.secret == LONG.encode()
+    assert "not UTF-8" in mistake.what
