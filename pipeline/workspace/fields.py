@@ -162,14 +162,35 @@ def seconds(value: object) -> int:
     return int(exact)
 
 
-def _whole(unit_s: int, name: str) -> Callable[[object], int]:
+def _units(least_s: int) -> str:
+    """A pattern for the words of units that are no shorter, the longest words first."""
+    names = (name for name, unit_s in _UNITS.items() if unit_s >= least_s)
+    return "|".join(sorted(names, key=lambda name: (-len(name), name)))
+
+
+def _whole(unit_s: int, name: str, short: str) -> Callable[[object], int]:
+    """A whole number of this unit or a longer one; what the schema's pattern takes, too."""
+
     def read(value: object) -> int:
         total = seconds(value)
-        if total % unit_s:
-            refuse(f"{found(value)} must be whole {name}")
+        if not re.fullmatch(_whole_pattern(unit_s), _text(value).lower()):
+            same = f': write "{total // unit_s} {short}"' if total % unit_s == 0 else ""
+            refuse(f"{found(value)} must be whole {name}{same}")
         return total // unit_s
 
     return read
+
+
+def _whole_pattern(unit_s: int, least: int = 0) -> str:
+    return rf"{'0*[1-9]' if least else ''}\d{'*' if least else '+'} ?({_units(unit_s)})"
+
+
+def _review(value: object) -> int:
+    """An issue that goes by itself is looked at first; a window of no length shows it to nobody."""
+    hours = _whole(3600, "hours", "h")(value)
+    if hours < 1:
+        refuse("must be at least 1 h: its approver looks at it before it goes by itself")
+    return hours
 
 
 def _pace(value: object) -> int:
@@ -231,7 +252,7 @@ def _late(value: object) -> int | None:
         return None
     if not text.startswith("send within "):
         refuse(f'{found(value)} is no policy: write "send within 24 h" or "skip"')
-    hours = _whole(3600, "hours")(text.removeprefix("send within "))
+    hours = _whole(3600, "hours", "h")(text.removeprefix("send within "))
     if hours < 1:
         refuse("must be at least 1 h; or write skip")
     return hours
@@ -349,7 +370,9 @@ def _schema(pattern: str, *examples: str) -> WithJsonSchema:
     return WithJsonSchema(schema)
 
 
-_DURATION = r"^\d+(\.\d+)? ?(min|h|hours?|days?|weeks?)$"
+_DURATION = rf"^\d+(\.\d+)? ?({_units(0)})$"
+_HOURS, _DAYS = f"^{_whole_pattern(3600)}$", f"^{_whole_pattern(86400)}$"
+_FROM_1_H = _whole_pattern(3600, least=1)
 _NAME = "(mon|tues|wednes|thurs|fri|satur|sun)day"
 
 Line = Annotated[str, PlainValidator(_line), _schema("")]
@@ -376,8 +399,11 @@ Holiday = Annotated[
 ]
 Clock = Annotated[time, PlainValidator(_clock), _schema(r"^\d{1,2}:\d{2}$", "07:30")]
 Zone = Annotated[str, PlainValidator(_zone), _schema("", "Europe/Berlin", "America/New_York")]
-Hours = Annotated[int, PlainValidator(_whole(3600, "hours")), _schema(_DURATION, "24 h", "2 days")]
-Days = Annotated[int, PlainValidator(_whole(86400, "days")), _schema(_DURATION, "5 days")]
+Hours = Annotated[
+    int, PlainValidator(_whole(3600, "hours", "h")), _schema(_HOURS, "24 h", "2 days")
+]
+Review = Annotated[int, PlainValidator(_review), _schema(f"^{_FROM_1_H}$", "24 h", "2 days")]
+Days = Annotated[int, PlainValidator(_whole(86400, "days", "days")), _schema(_DAYS, "5 days")]
 Pace = Annotated[int, PlainValidator(_pace), _schema(_DURATION, "1 h", "90 min")]
 EveryField = Annotated[
     Every,
@@ -395,7 +421,7 @@ OnField = Annotated[
 Late = Annotated[
     int | None,
     PlainValidator(_late),
-    _schema("^(skip|send within .+)$", "send within 24 h", "skip"),
+    _schema(f"^(skip|send within {_FROM_1_H})$", "send within 24 h", "skip"),
 ]
 Address = Annotated[str, PlainValidator(_address), _schema("@", "liv@firm.example")]
 Domain = Annotated[str, PlainValidator(_domain), _schema(r"^[^/:]+$", "firm.example")]

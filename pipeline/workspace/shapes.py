@@ -48,6 +48,7 @@ from pipeline.workspace.fields import (
     OnField,
     Pace,
     Postal,
+    Review,
     RootUrl,
     Selector,
     TableName,
@@ -347,10 +348,10 @@ class NewsletterShape(Shape):
         json_schema_extra={"default": "4 h"},
         description="Approval is due so long ahead.",
     )
-    review_window: Hours = Field(
+    review_window: Review = Field(
         default=24,
         json_schema_extra={"default": "24 h"},
-        description="Automatic: so long a person can look and stop it.",
+        description="Automatic: so long a person can look and stop it, 1 h or more.",
     )
     floor: int = Field(default=3, ge=1, le=50, description="A copy with fewer stories stays here.")
     ceiling: int = Field(default=8, ge=1, le=50, description="No issue has more stories.")

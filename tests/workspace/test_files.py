@@ -352,6 +352,10 @@ LETTER_MISTAKES = [
     ("late: send within 2 days", "late: send within 3 weeks", "34:13: newsletters.0.rhythm.late: a "
      "missed issue would still go out when the next one is due"),
     ("lead: 6 days", "lead: 36 h", '35:11: newsletters.0.lead: "36 h" must be whole days'),
+    ("review_window: 24 h", "review_window: 0 h", "51:20: newsletters.1.review_window: must be at "
+     "least 1 h: its approver looks at it before it goes by itself"),
+    ("lead: 6 days", "lead: 48 h", '35:11: newsletters.0.lead: "48 h" must be whole days: write '
+     '"2 days"'),
     ("lead: 6 days", "lead: 2 days", "36:14: newsletters.0.cut_off: content would freeze 48 h "
      "ahead"),
     ("deadline: 5 h", "deadline: 3 days", "37:15: newsletters.0.deadline: approval would be due "

@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
+from pipeline.workspace.fields import Days, Hours, Late, Review
 from pipeline.workspace.schema import json_schemas, write_schemas
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +37,44 @@ def test_defaults_are_written_as_people_write_them() -> None:
     for name, key in newsletter.items():
         if "default" in key and "pattern" in key:
             assert re.search(key["pattern"], key["default"]), name
+
+
+#: (what is written, as the program takes it: by kind of field; None: refused)
+LENGTHS = {
+    "24 h": {"lead": None, "cut_off": 24, "review_window": 24, "late": 24},
+    "0 h": {"lead": None, "cut_off": 0, "review_window": None, "late": None},
+    "1h": {"lead": None, "cut_off": 1, "review_window": 1, "late": 1},
+    "00 hours": {"lead": None, "cut_off": 0, "review_window": None, "late": None},
+    "010 hours": {"lead": None, "cut_off": 10, "review_window": 10, "late": 10},
+    "2 days": {"lead": 2, "cut_off": 48, "review_window": 48, "late": 48},
+    "1 week": {"lead": 7, "cut_off": 168, "review_window": 168, "late": 168},
+    "3 d": {"lead": 3, "cut_off": 72, "review_window": 72, "late": 72},
+    "0 days": {"lead": 0, "cut_off": 0, "review_window": None, "late": None},
+    "120 min": dict.fromkeys(("lead", "cut_off", "review_window", "late")),
+    "1440 minutes": dict.fromkeys(("lead", "cut_off", "review_window", "late")),
+    "90 min": dict.fromkeys(("lead", "cut_off", "review_window", "late")),
+    "1.5 h": dict.fromkeys(("lead", "cut_off", "review_window", "late")),
+    "0.5 days": dict.fromkeys(("lead", "cut_off", "review_window", "late")),
+    "2.0 days": dict.fromkeys(("lead", "cut_off", "review_window", "late")),
+    "soon": dict.fromkeys(("lead", "cut_off", "review_window", "late")),
+}
+FIELDS = {"lead": Days, "cut_off": Hours, "review_window": Review, "late": Late}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("written", LENGTHS)
+def test_the_schema_takes_the_lengths_of_time_that_the_program_takes(
+    written: str, field: str
+) -> None:
+    said = f"send within {written}" if field == "late" else written
+    adapter: TypeAdapter[int] = TypeAdapter(FIELDS[field])
+    expected = LENGTHS[written][field]
+    assert bool(re.search(adapter.json_schema()["pattern"], said)) == (expected is not None)
+    if expected is None:
+        with pytest.raises(ValidationError):
+            adapter.validate_python(said)
+    else:
+        assert adapter.validate_python(said) == expected
 
 
 @pytest.mark.parametrize("name", ["firm.yaml", "feeds.yaml", "constellations/power-tools.yaml"])
