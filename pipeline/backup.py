@@ -21,7 +21,7 @@ from typing import IO, Any
 import sqlalchemy as sa
 
 from pipeline import __version__
-from pipeline.errors import BadInput, Conflict, NotFound
+from pipeline.errors import BadInput, Conflict, Mistake, NotFound
 from pipeline.owners import is_dead
 from pipeline.rules.letters.ledger import ALLOWED, RESTORED_AT
 from pipeline.rules.schedule import LONGEST_LEASE
@@ -33,8 +33,8 @@ from pipeline.stores.migrate import rebuild
 from pipeline.stores.migrations import HEAD
 from pipeline.stores.rows import TableShape, fill, rows_of, shapes
 from pipeline.stores.sql import SqlStore
-from pipeline.workspace.environment import load_settings, read_env
-from pipeline.workspace.files import require_workspace
+from pipeline.workspace.environment import load_despite_mistakes, names_secret
+from pipeline.workspace.files import FileWorkspace, require_workspace
 from pipeline.workspace.output import no_room, write_whole
 
 FORMAT = 1
@@ -60,6 +60,7 @@ class BackedUp:
     files: int
     size_bytes: int
     removed: tuple[str, ...] = ()  #: older backups that were taken away
+    mistakes: tuple[Mistake, ...] = ()  #: in the files, which are in it as they lie, and settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Restored:
     kept_back: int  #: pauses, holds and refusals since then, that stay in force
     stays_stopped: tuple[str, ...]  #: issues that somebody stopped since then, and stay stopped
     held: tuple[str, ...]  #: issues that were due and now wait for a person
+    mistakes: tuple[Mistake, ...] = ()  #: in files and settings: nothing runs until they are mended
 
 
 # ── taking one ───────────────────────────────────────────────────────────────────────────
@@ -85,10 +87,13 @@ def backup(
 ) -> BackedUp:
     """Write the whole workspace into one file, at one instant, while others go on writing.
 
+    The files go in as they lie there, with their mistakes; nothing but the database and the
+    secret must be right.
+
     Shape:  path None: output/backups/asterism-TIME.zip; keep: so many of those stay, 0 all
     Raises: BadInput, Conflict (another workspace's secret), Down (the disk is full)
     """
-    settings = load_settings(workspace, environ)
+    settings, in_settings = load_despite_mistakes(workspace, environ)
     now = _now(settings)
     path = path or workspace / FOLDER / f"{PREFIX}{now:%Y%m%dT%H%M%SZ}.zip"
     if path.exists():
@@ -109,7 +114,12 @@ def backup(
         files=len(manifest["files"]),
         size_bytes=path.stat().st_size,
         removed=_thinned(workspace / FOLDER, keep) if keep else (),
+        mistakes=(*_in_files(workspace), *in_settings),
     )
+
+
+def _in_files(workspace: Path) -> tuple[Mistake, ...]:
+    return FileWorkspace(workspace).catalog_despite_mistakes()[1]
 
 
 def _written(
@@ -211,7 +221,7 @@ def restore(
         _verify(archive, manifest, path)
         files = _files_in(archive, manifest, workspace)
         require_workspace(workspace)
-        settings = _settings(archive, workspace, environ)
+        settings, in_settings = _settings(archive, workspace, environ)
         now = _now(settings)
         kept = _kept(workspace, environ, settings, now, replace=replace)
         old: list[InForce] = []
@@ -240,6 +250,7 @@ def restore(
         kept_back=stayed.kept_back,
         stays_stopped=stayed.stops,
         held=_waiting(settings, now),
+        mistakes=(*_in_files(workspace), *in_settings),
     )
 
 
@@ -357,14 +368,15 @@ def _is_ours(name: str) -> bool:
     )
 
 
-def _settings(archive: zipfile.ZipFile, root: Path, environ: Mapping[str, str]) -> Settings:
+def _settings(
+    archive: zipfile.ZipFile, root: Path, environ: Mapping[str, str]
+) -> tuple[Settings, tuple[Mistake, ...]]:
     """This machine's settings, with the backup's secret where this machine has none."""
     secret = _read(archive, SECRET)
-    said = environ.get("ASTERISM_SECRET") or read_env(root).get("ASTERISM_SECRET")
     kept = root / "output" / "secret"
-    if not said and not kept.exists():
+    if not names_secret(root, environ) and not kept.exists():
         write_whole(kept, secret + b"\n")
-    settings = load_settings(root, environ)
+    settings, wrong = load_despite_mistakes(root, environ)
     if settings.secret != secret:
         raise Conflict(
             "This backup was made with another secret than the one that is set here.",
@@ -372,7 +384,7 @@ def _settings(archive: zipfile.ZipFile, root: Path, environ: Mapping[str, str]) 
             "restore into a new folder where none is set: the backup's own comes along. With "
             "another one we would not know who has left.",
         )
-    return settings
+    return settings, wrong
 
 
 def _kept(

@@ -282,6 +282,10 @@ class CatalogTable(Protocol):
 
     def digest(self) -> str: ...
 
+    def has_newsletter(self, key: str) -> bool:
+        """Whether the files had it when they were last taken over."""
+        ...
+
     def adopt(self, catalog: Catalog, now: datetime) -> Mapping[str, int]:
         """Bring rows in line with the files in one go.
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import __version__
-from pipeline.model.catalog import Firm, Selectors
+from pipeline.errors import Mistake
+from pipeline.model.catalog import Catalog, Firm, Selectors
 from pipeline.model.news import Answer, ParsedFeed, ParseFailed, Request
 from pipeline.ports import (
     Clock,
@@ -30,7 +31,8 @@ from pipeline.settings import Settings
 from pipeline.stores.migrate import migrate
 from pipeline.stores.sql import SqlStore
 from pipeline.transports.file import FileTransport
-from pipeline.workspace.environment import load_settings
+from pipeline.transports.nothing import NoTransport
+from pipeline.workspace.environment import load_despite_mistakes, load_settings
 from pipeline.workspace.files import FileWorkspace
 from pipeline.workspace.output import FilePapers
 
@@ -134,27 +136,67 @@ def open_ports(workspace: Path, *, actor: str = "", progress: Progress = silent)
     files = FileWorkspace(workspace)
     catalog = files.catalog()
     settings = load_settings(workspace, os.environ)
+    clock = _clock(settings)
+    made = _Made(files, catalog, settings, clock, _transport(settings, clock), _events(settings))
+    with _opened(made, actor=actor, progress=progress) as ports:
+        yield ports
+
+
+@contextmanager
+def open_despite_mistakes(
+    workspace: Path, *, actor: str = "", progress: Progress = silent
+) -> Iterator[tuple[Ports, tuple[Mistake, ...]]]:
+    """As open_ports(), for what sends nothing and cannot wait until a file is mended.
+
+    Shape:  the mistakes that were passed over, in files and settings. With any in the files the
+            catalog is what is right in them: it is not for taking over
+    Raises: BadInput (no workspace; the database or the secret is in doubt), Conflict (the
+            secret is another workspace's), Down (the database is away)
+    """
+    files = FileWorkspace(workspace)
+    catalog, in_files = files.catalog_despite_mistakes()
+    settings, in_settings = load_despite_mistakes(workspace, os.environ)
+    made = _Made(files, catalog, settings, _clock(settings), NoTransport(), None)
+    with _opened(made, actor=actor, progress=progress) as ports:
+        yield ports, (*in_files, *in_settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What the ports are made of, as far as it hangs on what people wrote."""
+
+    files: FileWorkspace
+    catalog: Catalog
+    settings: Settings
+    clock: Clock
+    transport: Transport
+    events: Events | None
+
+
+@contextmanager
+def _opened(made: _Made, *, actor: str, progress: Progress) -> Iterator[Ports]:
+    settings, catalog = made.settings, made.catalog
     migrate(settings.database_url, wait_s=settings.wait_s)
     store = SqlStore(settings.database_url, settings.secret, wait_s=settings.wait_s)
-    parser, clock = LazyParser(), _clock(settings)
+    parser = LazyParser()
     try:
         store.check_secret()
         yield Ports(
             store=store,
-            workspace=files,
-            clock=clock,
+            workspace=made.files,
+            clock=made.clock,
             fetcher=LazyFetcher(
                 user_agent=f"Asterism/{__version__} (+mailto:{catalog.firm.contact})",
                 allow_networks=settings.allow_networks,
                 allow_ports=settings.allow_ports,
             ),
             parser=parser,
-            transport=_transport(settings, clock),
+            transport=made.transport,
             tokens=HmacTokens(settings.secret),
             catalog=catalog,
             progress=progress,
             actor=actor or settings.actor,
-            events=_events(settings),
+            events=made.events,
             mailbox=_mailbox(settings),
             names=_names(),
             limits=settings.limits,

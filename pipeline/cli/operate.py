@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.session import Session, json_option, pass_session
+from pipeline.cli.session import Session, json_option, mistaken, pass_session
 from pipeline.cli.show import as_json, bad, count, good, quiet, say, title, when
 
 if TYPE_CHECKING:
+    from pipeline.backup import Restored
     from pipeline.model.checkup import Check
     from pipeline.ports import Names
 
@@ -100,12 +101,13 @@ def backup(session: Session, file: Path | None, keep: int, json_out: bool) -> No
     """Write the whole workspace into one file, while everything runs.
 
     It holds people's addresses and the secret: keep it as you keep a key, on another machine.
-    Mails in output/mail and passwords in .env are not in it.
+    Mails in output/mail and passwords in .env are not in it. A mistake in a file or a setting
+    is told and stops nothing: the files go in as they lie there.
     """
     from pipeline.backup import backup as call
 
-    with session.ports():
-        pass  # brings the database up to date, and tells every mistake in the files
+    with session.ports_despite_mistakes():
+        pass  # brings the database up to date, and tells of mistakes
     done = call(session.workspace, os.environ, file, keep=keep)
     if json_out:
         as_json(done)
@@ -136,19 +138,17 @@ def restore(session: Session, file: Path, replace: bool, json_out: bool) -> None
     if json_out:
         as_json(done)
         return
+    _show_restored(done)
+
+
+def _show_restored(done: Restored) -> None:
     title(f"Restored as of {when(done.taken_at)}")
     files = f", {count(len(done.files), 'file')}" if done.files else "; the files here stay"
     say(f"  {count(done.rows, 'row')}{files}")
     if done.kept:
-        say(f"  what was here is in {done.kept}")
-    if done.stopped:
-        say(f"  {count(done.stopped, 'leave')} or other end of letters since then stays in force")
-    if done.kept_back:
-        say(f"  {count(done.kept_back, 'pause')} or other wait since then stays in force")
-    for ref in done.stays_stopped:
-        say(f"  {ref} was stopped since then, and stays stopped")
-    say("What came later is not in it: what was written, what went out, who left elsewhere.")
-    say("Who was erased since then is back in the rows, and gets nothing: erase them again.")
+        _show_replaced(done)
+    else:
+        _show_forgotten(done)
     if done.held:
         say("These were due, and nothing of them goes out until you say so:")
         for ref in done.held:
@@ -158,7 +158,38 @@ def restore(session: Session, file: Path, replace: bool, json_out: bool) -> None
         say(quiet(f'  asterism issue stop {done.held[0]} --reason "went out before the restore"'))
     else:
         say(good("Nothing was due."))
+    if done.mistakes:
+        came = {mistake.file for mistake in done.mistakes} & set(done.files)
+        how = " So the files lay in the backup." if came else ""
+        say(bad(f"{mistaken(done.mistakes)}{how} Nothing runs here until that is mended."))
+        say(quiet("  asterism check"))
     say(quiet("  asterism status"))
+
+
+def _show_replaced(done: Restored) -> None:
+    """What the rows that were here knew, and still holds."""
+    say(f"  what was here is in {done.kept}")
+    if done.stopped:
+        say("  what ended letters since then stays in force: "
+            f"{done.stopped:,} (leaves, complaints, bounces, erasures)")  # fmt: skip
+    if done.kept_back:
+        say("  what held letters back since then stays in force: "
+            f"{done.kept_back:,} (pauses, holds, newsletters not wanted)")  # fmt: skip
+    for ref in done.stays_stopped:
+        say(f"  {ref} was stopped since then, and stays stopped")
+    say("What came later is not in it: what was written, what went out, who left elsewhere.")
+    say("Who was erased since then is back in the rows, and gets nothing: erase them again.")
+
+
+def _show_forgotten(done: Restored) -> None:
+    """No rows were here, so nobody knows what people asked for since."""
+    say("What came later is not in it: what was written, what went out, and who left, complained,")
+    say(f"bounced or was erased after {when(done.taken_at)}. Nothing here remembers them:")
+    say(bad("they may be written to again."))
+    say("Before anything goes out, do it again for each address that you know of (their mails to")
+    say("you, your provider's list of bounces and leaves), and stop again what was stopped.")
+    say(quiet("  asterism people suppress ADDRESS"))
+    say(quiet("  asterism people erase ADDRESS"))
 
 
 COMMANDS = (doctor, backup, restore)

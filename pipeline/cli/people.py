@@ -58,7 +58,7 @@ def list_(session: Session, constellation: str, json_out: bool) -> None:
     """
     from pipeline.stages.people import list_people
 
-    with session.ports() as ports:
+    with session.ports_despite_mistakes() as ports:
         listed = list_people(ports, constellation)
     if json_out:
         as_json([_listed(one) for one in listed])
@@ -97,7 +97,7 @@ def show(session: Session, who: str, json_out: bool) -> None:
     """
     from pipeline.stages.people import show_person
 
-    with session.ports() as ports:
+    with session.ports_despite_mistakes() as ports:
         person = show_person(ports, who)
     if json_out:
         as_json(person)
@@ -164,7 +164,7 @@ def pause(session: Session, who: str, until: datetime, json_out: bool) -> None:
     """Send nothing to a contact until a day."""
     from pipeline.stages.people import pause as call
 
-    with session.ports() as ports:
+    with session.ports_despite_mistakes() as ports:
         done = call(ports, who, until.date())
     edited(done, f"{done.contact.name} gets no letters until {day(until.date())}.", json_out)
 
@@ -178,7 +178,7 @@ def hold(session: Session, who: str, reason: str, json_out: bool) -> None:
     """Hold letters to a contact back until they are released."""
     from pipeline.stages.people import hold as call
 
-    with session.ports() as ports:
+    with session.ports_despite_mistakes() as ports:
         done = call(ports, who, reason)
     said = f"Letters to {done.contact.name} are held back."
     edited(done, f"{said} To end it: asterism people release {who}", json_out)
@@ -192,7 +192,7 @@ def release(session: Session, who: str, json_out: bool) -> None:
     """End a contact's pause and hold; a suppression stays."""
     from pipeline.stages.people import release as call
 
-    with session.ports() as ports:
+    with session.ports_despite_mistakes() as ports:
         done = call(ports, who)
     edited(done, f"{done.contact.name} is no longer paused or held back.", json_out)
 
@@ -244,7 +244,7 @@ def undo(session: Session, who: str, json_out: bool) -> None:
     from pipeline.rules.deeds import in_words
     from pipeline.stages.people import undo as call
 
-    with session.ports() as ports:
+    with session.ports_despite_mistakes() as ports:
         undone = call(ports, who)
     if json_out:
         as_json(undone)

@@ -39,7 +39,7 @@ def suppress(session: Session, who: str, scope: str, reason: str, json_out: bool
     """Never mail a contact again: they asked one of us for it."""
     from pipeline.stages.people import suppress as call
 
-    with session.ports() as ports:
+    with session.ports_despite_mistakes() as ports:
         done = call(ports, who, scope=_scope(scope), detail=reason)
     edited(done, "Done; it holds from the very next copy.", json_out)
 
@@ -82,7 +82,7 @@ def export(session: Session, who: str, output: Path | None) -> None:
     """
     from pipeline.stages.people import export_person
 
-    with session.ports() as ports:
+    with session.ports_despite_mistakes() as ports:
         made = export_person(ports, who)
     text = json.dumps(plain(made.document), ensure_ascii=False, indent=2)
     if output is None:
@@ -108,7 +108,7 @@ def erase(session: Session, who: str, reason: str, yes: bool, json_out: bool) ->
     """
     from pipeline.stages.people import erase as call
 
-    with session.ports() as ports:
+    with session.ports_despite_mistakes() as ports:
         if not yes:
             _ask(ports, who)
         done = call(ports, who, reason=reason)

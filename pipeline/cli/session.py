@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.show import Bar
+from pipeline.cli.show import Bar, say
 
 if TYPE_CHECKING:
+    from pipeline.errors import Mistake
     from pipeline.ports import Ports
 
 
@@ -36,6 +37,51 @@ class Session:
                 yield ports
         finally:
             bar.close()
+
+    @contextmanager
+    def ports_despite_mistakes(self) -> Iterator[Ports]:
+        """As ports(), for what people may ask of us and for backups, which send nothing.
+
+        Neither may wait until somebody mends a file: a mistake is told on standard error, and
+        the rows stay as the last good files left them.
+        """
+        from pipeline.stages.adopt import adopt
+        from pipeline.wiring import open_despite_mistakes
+
+        bar = Bar()
+        try:
+            with open_despite_mistakes(self.workspace, actor=self.actor, progress=bar) as (
+                ports,
+                mistakes,
+            ):
+                if mistakes:
+                    say(f"{mistaken(mistakes)} This goes on all the same; {NAMED}", to_err=True)
+                if not mistakes_in_files(mistakes):
+                    adopt(ports)
+                yield ports
+        finally:
+            bar.close()
+
+
+#: What follows on a word of mistakes.
+NAMED = "`asterism check` names them."
+_SETTINGS = (".env", "environment")
+
+
+def mistakes_in_files(mistakes: Sequence[Mistake]) -> bool:
+    """Whether one of them stands in what people write down, not in a setting."""
+    return any(mistake.file not in _SETTINGS for mistake in mistakes)
+
+
+def mistaken(mistakes: Sequence[Mistake]) -> str:
+    """`There are 3 mistakes in feeds.yaml and .env.`"""
+    names = [
+        "the environment" if name == "environment" else name
+        for name in dict.fromkeys(mistake.file for mistake in mistakes)
+    ]
+    where = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    is_, what = ("is", "a mistake") if len(mistakes) == 1 else ("are", f"{len(mistakes)} mistakes")
+    return f"There {is_} {what} in {where}."
 
 
 class Ordered(click.Group):

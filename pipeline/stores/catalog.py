@@ -88,6 +88,12 @@ class SqlCatalog:
         found = self._connection.scalar(sa.select(meta.c.value).where(meta.c.name == DIGEST))
         return found or ""
 
+    def has_newsletter(self, key: str) -> bool:
+        """Whether the files had it when they were last taken over."""
+        c = newsletters.c
+        found = sa.select(c.id).where(c.key == key, c.retired_at.is_(None))
+        return self._connection.scalar(found) is not None
+
     def adopt(self, catalog: Catalog, now: datetime) -> Mapping[str, int]:
         """Bring rows in line with the files in one go.
 

@@ -8,8 +8,9 @@ import re
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -57,9 +58,14 @@ def read_env(root: Path) -> dict[str, str]:
 
     Raises: BadInput with every line that is none
     """
-    values, mistakes = _env(root)
-    _raise(mistakes)
-    return {name: value for name, (value, _) in values.items()}
+    env = _env(root)
+    _raise(env.mistakes)
+    return {name: value for name, (value, _) in env.values.items()}
+
+
+def names_secret(root: Path, environ: Mapping[str, str]) -> bool:
+    """Whether the environment or `.env` sets the secret."""
+    return bool(environ.get("ASTERISM_SECRET")) or "ASTERISM_SECRET" in _env(root).values
 
 
 def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
@@ -69,12 +75,45 @@ def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
 
     Raises: BadInput with every wrong setting; Down when the secret cannot be kept
     """
+    looked = _looked(root, environ)
+    found = _found(looked, root)
+    _raise(looked.mistakes)
+    return _with_secret(found, root)
+
+
+def load_despite_mistakes(
+    root: Path, environ: Mapping[str, str]
+) -> tuple[Settings, tuple[Mistake, ...]]:
+    """As load_settings(), for what needs the database and the secret and sends nothing.
+
+    What is wrong with all the rest is passed over and told; a time that is wrongly pretended is
+    not pretended.
+
+    Raises: BadInput with every wrong setting when the database or the secret is in doubt;
+            Down when the secret cannot be kept
+    """
+    looked = _looked(root, environ)
+    found = _found(looked, root)
+    if looked.vital_in_doubt or any(mistake.path in VITAL for mistake in looked.mistakes):
+        _raise(looked.mistakes, "Nothing was done: which database or which secret is meant is in "
+               "doubt.")  # fmt: skip
+    if any(mistake.path in _TIMES for mistake in looked.mistakes):
+        found = replace(found, now=None, speed=0.0)
+    return _with_secret(found, root), tuple(sorted(looked.mistakes))
+
+
+def _looked(root: Path, environ: Mapping[str, str]) -> _Looked:
     require_workspace(root)
-    in_file, mistakes = _env(root)
-    said = {name: value for name, value in environ.items() if value or name not in in_file}
-    lines = {name: line for name, (_, line) in in_file.items() if name not in said}
-    merged = {name: value for name, (value, _) in in_file.items()} | said
-    looked = _Looked(merged, lines, mistakes)
+    env = _env(root)
+    said = {name: value for name, value in environ.items() if value or name not in env.values}
+    lines = {name: line for name, (_, line) in env.values.items() if name not in said}
+    merged = {name: value for name, (value, _) in env.values.items()} | said
+    in_doubt = env.may_hide_vital and not all(environ.get(name) for name in VITAL)
+    return _Looked(merged, lines, env.mistakes, in_doubt)
+
+
+def _found(looked: _Looked, root: Path) -> Settings:
+    """What the settings say, the secret only where it is set; what is wrong is noted."""
     url = looked.database_url(root)
     networks, ports, now = looked.networks(), looked.ports(), looked.now()
     wait_s, speed = looked.wait_s(), looked.number("ASTERISM_SPEED", 0, MAX_SPEED, "times")
@@ -85,22 +124,32 @@ def load_settings(root: Path, environ: Mapping[str, str]) -> Settings:
     return Settings(
         workspace=root,
         database_url=url,
-        secret=secret.encode() if secret else kept_secret(root / "output" / "secret"),
+        secret=looked.secret().encode(),
         allow_networks=networks,
         allow_ports=ports,
         now=now,
         wait_s=wait_s,
-        actor=merged.get("ASTERISM_ACTOR", "").strip() or _system_user(),
+        actor=looked.values.get("ASTERISM_ACTOR", "").strip() or _system_user(),
         speed=speed,
         transport=transport,
         smtp=smtp,
         sendgrid=sendgrid,
-        limits=limits,
-        dkim_selector=merged.get("ASTERISM_DKIM_SELECTOR", "").strip(),
-        bcc_mailbox=mailbox,
+        limits=Limits(
+            looked.whole("ASTERISM_MAIL_PER_HOUR"), looked.whole("ASTERISM_MAIL_PER_DAY")
+        ),
+        dkim_selector=looked.values.get("ASTERISM_DKIM_SELECTOR", "").strip(),
+        bcc_mailbox=looked.path(root, "ASTERISM_BCC_MAILBOX"),
         bcc_address=looked.address("ASTERISM_BCC_ADDRESS"),
-        log=log,
-        environment=merged,
+        log=looked.choice("ASTERISM_LOG", get_args(Log)),
+        environment=looked.values,
+    )
+
+
+def _with_secret(settings: Settings, root: Path) -> Settings:
+    return (
+        settings
+        if settings.secret
+        else replace(settings, secret=kept_secret(root / "output" / "secret"))
     )
 
 
@@ -153,10 +202,10 @@ def _system_user() -> str:
         return "unknown"
 
 
-def _raise(mistakes: list[Mistake]) -> None:
+def _raise(mistakes: list[Mistake], first: str = "") -> None:
     if mistakes:
         raise BadInput(
-            f"{len(mistakes)} wrong setting{'s' if len(mistakes) > 1 else ''}.",
+            f"{len(mistakes)} wrong setting{'s' if len(mistakes) > 1 else ''}. {first}".rstrip(),
             "They come from the environment or from .env; .env.example explains each.",
             tuple(sorted(mistakes)),
         )
@@ -165,29 +214,50 @@ def _raise(mistakes: list[Mistake]) -> None:
 # ── .env ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _env(root: Path) -> tuple[dict[str, tuple[str, int]], list[Mistake]]:
-    """name → (value, line), and what is wrong."""
+@dataclass(slots=True)
+class _Env:
+    """What `.env` says."""
+
+    values: dict[str, tuple[str, int]] = field(default_factory=dict)  #: name → (value, line)
+    mistakes: list[Mistake] = field(default_factory=list)
+    may_hide_vital: bool = False  #: what could not be read may have named one of VITAL
+
+
+def _env(root: Path) -> _Env:
     path = root / ".env"
-    values: dict[str, tuple[str, int]] = {}
-    mistakes: list[Mistake] = []
+    env = _Env()
     try:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError:
-        return values, mistakes
+        return env
     except UnicodeDecodeError:
-        return values, [Mistake(".env", 1, 1, "", "this is not UTF-8 text; save the file as UTF-8")]
+        return _unread("this is not UTF-8 text; save the file as UTF-8")
     except OSError as error:
-        return values, [Mistake(".env", 1, 1, "", f"the file cannot be read: {error.strerror}")]
+        return _unread(f"the file cannot be read: {error.strerror}")
     known = [setting.name for setting in SETTINGS]
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, value, wrong = _env_line(line, known)
         if wrong:
-            mistakes.append(Mistake(".env", number, 1, name, wrong))
+            env.mistakes.append(Mistake(".env", number, 1, name, wrong))
+            env.may_hide_vital |= _may_be_vital(line, known)
         elif value:
-            values[name] = (value, number)
-    return values, mistakes
+            env.values[name] = (value, number)
+    return env
+
+
+def _unread(what: str) -> _Env:
+    return _Env(mistakes=[Mistake(".env", 1, 1, "", what)], may_hide_vital=True)
+
+
+def _may_be_vital(line: str, known: list[str]) -> bool:
+    """Whether a line that is none of ours may have been meant for one of VITAL."""
+    for word in re.findall(r"[A-Z_]{6,}", line.upper()):
+        nearest = get_close_matches(word, known, n=1)
+        if "DATABASE" in word or "SECRET" in word or any(name in VITAL for name in nearest):
+            return True
+    return False
 
 
 def _env_line(line: str, known: list[str]) -> tuple[str, str, str]:
@@ -216,6 +286,7 @@ class _Looked:
     values: Mapping[str, str]
     lines: Mapping[str, int]  #: of those that come from .env
     mistakes: list[Mistake] = field(default_factory=list)
+    vital_in_doubt: bool = False  #: what could not be read may have set one of VITAL
 
     def _value(self, name: str) -> str:
         return self.values.get(name, "").strip()

@@ -57,6 +57,19 @@ class FileWorkspace:
         require_workspace(self.root)
         return _Gathering(self.root).catalog()
 
+    def catalog_despite_mistakes(self) -> tuple[Catalog, tuple[Mistake, ...]]:
+        """What is right in the files, and every mistake in them; for what sends nothing.
+
+        A file with a mistake gives nothing, but firm.yaml who we are, as it stands there. What
+        the rows know is not to be brought in line with it.
+
+        Raises: BadInput when this is no workspace at all
+        """
+        require_workspace(self.root)
+        gathering = _Gathering(self.root)
+        catalog, mistakes = gathering.looked_through()
+        return (gathering.right_part() if mistakes else catalog), mistakes
+
     def template(self, name: str) -> str:
         """Source of templates/NAME.
 
@@ -139,6 +152,19 @@ class _Gathering:
         self._legible = [part for part in self._parts if part.reading.value]
 
     def catalog(self) -> Catalog:
+        catalog, mistakes = self.looked_through()
+        if mistakes:
+            number = len(mistakes)
+            raise BadInput(
+                f"{number} mistake{'s' if number > 1 else ''} in the workspace's files.",
+                "Nothing was applied. Correct them and run `asterism check`.",
+                mistakes,
+            )
+        doubts = (*still_example(catalog.firm), *out_of_reach(catalog.firm))
+        return replace(catalog, doubts=tuple(map(self._mistake, doubts)))
+
+    def looked_through(self) -> tuple[Catalog, tuple[Mistake, ...]]:
+        """What could be read, and every mistake, in the order of files and lines."""
         catalog = self._assemble()
         mistakes = {mistake for document in self._documents for mistake in document.mistakes}
         mistakes |= {
@@ -146,15 +172,22 @@ class _Gathering:
             for complaint in check(catalog, self._unread())
             if not self._follows_from_a_mistake(complaint)
         }
-        if mistakes:
-            number = len(mistakes)
-            raise BadInput(
-                f"{number} mistake{'s' if number > 1 else ''} in the workspace's files.",
-                "Nothing was applied. Correct them and run `asterism check`.",
-                tuple(sorted(mistakes)),
-            )
-        doubts = (*still_example(catalog.firm), *out_of_reach(catalog.firm))
-        return replace(catalog, doubts=tuple(map(self._mistake, doubts)))
+        return catalog, tuple(sorted(mistakes))
+
+    def right_part(self) -> Catalog:
+        """Of files that hold no stand-in; digested as none that were taken over."""
+        firm = self._firm.value if not self._firm.document.mistakes else None
+        feeds = self._feeds.value if not self._feeds.document.mistakes else None
+        return Catalog(
+            firm=firm.noun() if firm else _as_written(self._firm.document),
+            sources=tuple(s.noun() for s in feeds.sources) if feeds else (),
+            constellations=tuple(
+                part.reading.value.noun(part.key, _accounts(part))
+                for part in self._legible
+                if part.reading.value and not _has_mistakes(part)
+            ),
+            digest="",
+        )
 
     # ── reading ──────────────────────────────────────────────────────────────────────────
 
@@ -274,6 +307,19 @@ def _accounts(part: _Part) -> tuple[Account, ...]:
     if part.table is None or part.table.value is None:
         return ()
     return tuple(account.noun() for account in part.table.value.accounts)
+
+
+def _has_mistakes(part: _Part) -> bool:
+    return bool(part.reading.document.mistakes or (part.table and part.table.document.mistakes))
+
+
+def _as_written(document: Document) -> Firm:
+    """Who we are by a firm.yaml with a mistake; empty where it does not say."""
+    data = document.data if isinstance(document.data, dict) else {}
+    name, postal, contact = (
+        str(data.get(key) or "") for key in ("name", "postal_address", "contact")
+    )
+    return replace(_NOBODY, name=name, postal_address=postal, contact=contact)
 
 
 def _raw_keys(document: Document, name: str) -> set[str] | None:

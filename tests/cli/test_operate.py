@@ -342,6 +342,25 @@ def test_restore_over_what_is_there_brings_back_nobody_who_left(sent: Door) -> N
         ends = sent.ask("people", "show", who)["suppressions"]
         assert why in [one["reason"] for one in ends], ends
     assert sent.ask("restore", str(file), "--replace")["stopped"] == 2
+    sent.now = FRIDAY
+    said = sent("restore", str(file), "--replace").out
+    assert "what ended letters since then stays in force: 2 (leaves" in said
+    assert "Who was erased since then is back in the rows, and gets nothing" in said
+
+
+def test_restore_into_an_empty_folder_says_that_nobody_remembers_who_left(
+    sent: Door, tmp_path: Path
+) -> None:
+    file = backed_up(sent)
+    gone = "ingrid.saether@tarnholm.example"
+    sent("people", "erase", gone, "--yes")
+    other = Door(tmp_path / "new", dict(sent.environment), FRIDAY)
+    said = other("restore", str(file)).out
+    assert "gets nothing" not in said
+    for words in ("Nothing here remembers them", "they may be written to again", "people erase"):
+        assert words in said
+    assert "may be written to" in other("people", "show", gone).out
+    other("people", "erase", gone, "--yes")
 
 
 def test_restore_over_what_is_there_keeps_people_waiting_and_issues_stopped(
@@ -354,7 +373,7 @@ def test_restore_over_what_is_there_keeps_people_waiting_and_issues_stopped(
     approved("people", "hold", spoken_to, "--reason", "Tom calls first")
     approved("--as", "henrik", "issue", "stop", ISSUE, "--reason", "a lawyer said no")
     said = approved("restore", str(file), "--replace").out
-    assert "2 pauses or other wait since then stays in force" in said
+    assert "what held letters back since then stays in force: 2 (pauses, holds" in said
     assert f"{ISSUE} was stopped since then, and stays stopped" in said
     assert approved.ask("people", "show", away)["standing"]["paused_until"] == "2027-03-01"
     assert approved.ask("people", "show", spoken_to)["standing"]["hold"] == "Tom calls first"

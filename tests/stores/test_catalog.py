@@ -445,3 +445,16 @@ def test_times_are_aware(store: SqlStore) -> None:
     with rows(store) as connection:
         since = connection.scalar(sa.select(account_relationships.c.since).limit(1))
     assert since == datetime(2027, 3, 8, 9, tzinfo=UTC)
+
+
+def test_a_newsletter_is_known_until_the_files_have_it_no_more(store: SqlStore) -> None:
+    def known(key: str) -> bool:
+        with store.read() as tables:
+            return tables.catalog.has_newsletter(key)
+
+    assert not known(WEEKLY.key)
+    adopt(store, CATALOG)
+    assert known(WEEKLY.key)
+    assert not known("another")
+    adopt(store, replace(CATALOG, constellations=(), digest="x"), LATER)
+    assert not known(WEEKLY.key)

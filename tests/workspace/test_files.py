@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from dataclasses import replace
 from datetime import date, time
 from fractions import Fraction
 from pathlib import Path
@@ -351,11 +352,11 @@ LETTER_MISTAKES = [
      'policy: write "send within 24 h" or "skip"'),
     ("late: send within 2 days", "late: send within 3 weeks", "34:13: newsletters.0.rhythm.late: a "
      "missed issue would still go out when the next one is due"),
-    ("lead: 6 days", "lead: 36 h", '35:11: newsletters.0.lead: "36 h" must be whole days'),
     ("review_window: 24 h", "review_window: 0 h", "51:20: newsletters.1.review_window: must be at "
      "least 1 h: its approver looks at it before it goes by itself"),
     ("lead: 6 days", "lead: 48 h", '35:11: newsletters.0.lead: "48 h" must be whole days: write '
      '"2 days"'),
+    ("lead: 6 days", "lead: 36 h", '35:11: newsletters.0.lead: "36 h" must be whole days'),
     ("lead: 6 days", "lead: 2 days", "36:14: newsletters.0.cut_off: content would freeze 48 h "
      "ahead"),
     ("deadline: 5 h", "deadline: 3 days", "37:15: newsletters.0.deadline: approval would be due "
@@ -582,3 +583,34 @@ def test_a_workspace_from_before_notices_takes_the_programs_own(tmp_path: Path) 
     (folder / "letter.html.j2").unlink()
     with pytest.raises(NotFound, match=r"templates/letter\.html\.j2"):
         workspace.template("letter.html.j2")
+
+
+# ── despite mistakes ─────────────────────────────────────────────────────────────────────
+
+
+def test_a_file_with_a_mistake_gives_nothing_and_the_others_all(folder: Folder) -> None:
+    whole = folder.catalog()
+    folder.change(FERRY_FILE, "floor: 2", "floor: two")
+    catalog, mistakes = FileWorkspace(folder.root).catalog_despite_mistakes()
+    assert [str(one) for one in mistakes] == folder.mistakes()
+    assert (catalog.firm, catalog.sources) == (whole.firm, whole.sources)
+    assert catalog.constellations == ()
+    assert catalog.digest != whole.digest
+
+
+def test_no_stand_in_leaves_a_file_with_a_mistake(folder: Folder) -> None:
+    whole = folder.catalog()
+    folder.change("firm.yaml", "name: Quay & Tide\n", "")
+    folder.change("feeds.yaml", "    url: https://coastwire.example/feed\n", "")
+    catalog, mistakes = FileWorkspace(folder.root).catalog_despite_mistakes()
+    assert len(mistakes) == 2
+    assert (catalog.firm.name, catalog.firm.staff) == ("", ())
+    assert catalog.firm.postal_address == whole.firm.postal_address
+    assert catalog.sources == ()
+    assert catalog.constellations == whole.constellations
+
+
+def test_without_mistakes_it_is_the_same_catalog(folder: Folder) -> None:
+    catalog, mistakes = FileWorkspace(folder.root).catalog_despite_mistakes()
+    assert mistakes == ()
+    assert catalog == replace(folder.catalog(), doubts=())

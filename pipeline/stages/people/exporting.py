@@ -63,7 +63,8 @@ def export_person(ports: Ports, ref: str) -> Export:
         rows = dict(tables.export.everything(contact.id))
     rows["letters"] = [_letter(row) for row in rows["letters"]]
     about = {
-        "what this is": f"Everything that {firm.name} holds of one person in its newsletter system",
+        "what this is": f"Everything that {firm.name or 'the firm'} holds of one person in its "
+        "newsletter system",
         "held by": firm.postal_address,
         "ask us": firm.contact,
         "made at": _told(now),
@@ -78,7 +79,7 @@ def export_person(ports: Ports, ref: str) -> Export:
         }
         for key, title, explained in SECTIONS
     ]
-    return Export(contact.public_id, about, sections)
+    return Export(contact.public_id, _entry(about), sections)
 
 
 def _letter(row: Mapping[str, Any]) -> dict[str, Any]:

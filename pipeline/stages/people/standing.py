@@ -86,9 +86,9 @@ def suppress(ports: Ports, ref: str, *, scope: str = EVERYWHERE, detail: str = "
     Shape:  scope is a newsletter's key, or EVERYWHERE
     Raises: NotFound
     """
-    if scope != EVERYWHERE:
-        ports.catalog.find_newsletter(scope)
     with ports.store.write() as tables:
+        if scope != EVERYWHERE and not tables.catalog.has_newsletter(scope):
+            ports.catalog.find_newsletter(scope)  # its file may hold a mistake just now
         contact = _still_there(tables, ref)
         before = standing_as_logged(ports, tables, contact)
         if not tables.people.suppress(contact.id, scope, "asked", ports.clock.now(), detail):
