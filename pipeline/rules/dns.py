@@ -46,11 +46,21 @@ def judge(
     Shape:  answers maps a name to its TXT records, each as one string
     Source: RFC 7208 (SPF), 6376 (DKIM), 7489 (DMARC); the rules for bulk senders of 2024
     """
+    keys = tuple(_dkim(domain, selectors, answers))
     return (
-        _spf(domain, answers, transport),
-        *_dkim(domain, selectors, answers),
+        _spf(domain, answers, transport, has_set_up(transport, keys)),
+        *keys,
         _dmarc(domain, answers),
     )
+
+
+def has_set_up(transport: str, keys: Sequence[Check]) -> bool:
+    """Whether a provider that sends under a name of its own has been shown to own that name.
+
+    Such mail has its SPF at the provider's name (em….DOMAIN), which is set up together with the
+    keys, and never at ours.
+    """
+    return transport in SELECTORS and all(key.verdict in ("good", "doubtful") for key in keys)
 
 
 def _check(verdict: Verdict, what: str, mend: str = "") -> Check:
@@ -104,15 +114,12 @@ def _end(domain: str, answers: Answers) -> str:
     return ""
 
 
-def _spf(domain: str, answers: Answers, transport: str) -> Check:
+def _spf(domain: str, answers: Answers, transport: str, set_up: bool) -> Check:
+    """Shape:  set_up as has_set_up() says"""
     records = _spf_records(domain, answers)
     include = INCLUDES.get(transport, "")
-    example = f"v=spf1 include:{include or 'RELAY'} ~all"
     if not records:
-        return _check(
-            "bad", f"{domain} has no SPF record: nobody can tell who may send in its name.",
-            f"Add a TXT record at {domain}: {example}",
-        )  # fmt: skip
+        return _no_spf(domain, transport, set_up)
     if len(records) > 1:
         return _check(
             "bad", f"{domain} has {len(records)} SPF records, which counts as none.",
@@ -132,16 +139,36 @@ def _spf(domain: str, answers: Answers, transport: str) -> Check:
             "Take out what you no longer send with.",
         )
     names = _included(domain, answers)
-    if include and not any(name == include or name.endswith(f".{include}") for name in names):
+    named = any(name == include or name.endswith(f".{include}") for name in names)
+    if include and not named and not set_up:
         return _check(
             "doubtful", f"The SPF record of {domain} does not name {include}.",
-            f"Add include:{include}, unless the provider sends under a name of its own.",
+            "Let it verify the domain: add the CNAME records that it names. With them it sends "
+            "under a name of its own, and needs none here.",
         )  # fmt: skip
     if ends in ("", "?"):
         return _check(
             "doubtful", f"The SPF record of {domain} refuses nobody.", "End it with ~all or -all."
         )
     return _check("good", f"{domain} has an SPF record ({lookups} of {MOST_LOOKUPS} lookups).")
+
+
+def _no_spf(domain: str, transport: str, set_up: bool) -> Check:
+    if set_up:
+        return _check(
+            "good",
+            f"{domain} needs no SPF record for {transport}: it sends under a name of its own.",
+        )
+    if transport in INCLUDES:
+        return _check(
+            "doubtful",
+            f"{domain} has no SPF record; for {transport} it needs none once set up.",
+            "Let it verify the domain: add the CNAME records that it names.",
+        )
+    return _check(
+        "bad", f"{domain} has no SPF record: nobody can tell who may send in its name.",
+        f"Add a TXT record at {domain}: v=spf1 include:RELAY ~all",
+    )  # fmt: skip
 
 
 # ── DKIM ─────────────────────────────────────────────────────────────────────────────────

@@ -98,12 +98,33 @@ def test_spf_that_hands_over_ends_as_the_other_record(
     assert words in found[1]
 
 
-def test_spf_of_sendgrid_names_sendgrid() -> None:
-    assert verdicts(GOOD, "sendgrid")[0][0] == "doubtful"
-    named = changed(FIRM, "v=spf1 include:sendgrid.net ~all")
+def test_sendgrid_that_is_set_up_needs_no_spf_of_ours() -> None:
+    """Its CNAMEs make it send under a name of its own, whose records it keeps itself."""
+    for records in (
+        [],
+        ["v=spf1 include:relay.example ~all"],
+        ["v=spf1 include:sendgrid.net ~all"],
+    ):
+        assert verdicts(changed(FIRM, *records), "sendgrid")[0][0] == "good"
+    check = judge(FIRM, ["k1"], changed(FIRM), "sendgrid")[0]
+    assert "needs no SPF record for sendgrid" in check.what
+    assert check.mend == ""
+    assert verdicts(changed(FIRM, "v=spf1 +all"), "sendgrid")[0][0] == "bad"
+
+
+def test_sendgrid_without_its_keys_is_not_set_up() -> None:
+    unsigned = changed(f"k1._domainkey.{FIRM}")
+    for records in (
+        [],
+        ["v=spf1 include:relay.example ~all"],
+        ["v=spf1 include:notsendgrid.net -all"],
+    ):
+        check = judge(FIRM, ["k1"], unsigned | {FIRM: records}, "sendgrid")[0]
+        assert check.verdict == "doubtful"
+        assert "CNAME" in check.mend
+    named = unsigned | {FIRM: ["v=spf1 include:sendgrid.net ~all"]}
     assert verdicts(named, "sendgrid")[0][0] == "good"
-    fake = changed(FIRM, "v=spf1 include:notsendgrid.net ~all")
-    assert verdicts(fake, "sendgrid")[0][0] == "doubtful"
+    assert verdicts(unsigned, "sendgrid")[1][0] == "bad"
 
 
 @pytest.mark.parametrize(
