@@ -16,12 +16,13 @@ from pipeline.errors import BadInput
 @click.option("--sample", is_flag=True, help="The invented firm that `demo` uses, to look around.")
 def init(directory: Path, sample: bool) -> None:
     """Make a new workspace: files to fill in, a secret in .env."""
+    from pipeline.workspace.starter import OUTPUT
     from pipeline.workspace.starter import init as make
 
     made = make(directory, sample=sample)
     title(f"A workspace in {directory}")
-    tops = dict.fromkeys(path.relative_to(directory).parts[0] for path in made)
-    for name in tops:
+    tops = {path.relative_to(directory).parts[0] for path in made}
+    for name in sorted({*tops, OUTPUT}):
         say(f"  {name}{'/' if (directory / name).is_dir() else ''}")
     say(f"Next: write who you are in {directory / 'firm.yaml'}; then, in that folder:")
     say(quiet("  asterism check"))

@@ -12,6 +12,8 @@ from pipeline.workspace.output import no_room
 from pipeline.workspace.schema import json_schemas, schema_bytes
 from pipeline.workspace.shipped import PACKAGE, starter
 
+OUTPUT = "output"
+
 _IGNORED = """# Written by the program, or secret: never in git.
 /output/
 /.env
@@ -21,6 +23,8 @@ _IGNORED = """# Written by the program, or secret: never in git.
 def init(directory: Path, *, sample: bool = False) -> tuple[Path, ...]:
     """Make a workspace and return the files written; the folder may hold other files.
 
+    An empty output/ is made as well: a service that may write there alone needs it at its start.
+
     Raises: Conflict that names the files in the way, BadInput when it is no folder; both touch
             nothing. Down when the disk is full, with what was written taken away again
     """
@@ -28,6 +32,8 @@ def init(directory: Path, *, sample: bool = False) -> tuple[Path, ...]:
         raise BadInput(f"{directory} is a file, not a folder.", "Name a new folder.")
     files = dict(_files(PACKAGE / "sample" if sample else starter()))
     in_the_way = sorted(name for name in files if os.path.lexists(directory / name))
+    if os.path.lexists(directory / OUTPUT) and not (directory / OUTPUT).is_dir():
+        in_the_way.append(OUTPUT)
     if in_the_way:
         shown = ", ".join(in_the_way[:8]) + (" …" if len(in_the_way) > 8 else "")
         raise Conflict(
@@ -85,6 +91,7 @@ def _write(directory: Path, files: dict[str, bytes]) -> tuple[Path, ...]:
             written.append(path)
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)
+        (directory / OUTPUT).mkdir(exist_ok=True)
     except OSError as error:
         for done in written:
             done.unlink(missing_ok=True)

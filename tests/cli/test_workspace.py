@@ -13,8 +13,9 @@ def test_init_makes_a_workspace_that_check_finds_right(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "mine"
     said = call("init", str(folder))
     assert (said.code, said.err) == (0, "")
-    for name in ("firm.yaml", "feeds.yaml", "constellations/", "templates/", "asterism check"):
+    for name in ("firm.yaml", "feeds.yaml", "constellations/", "output/", "asterism check"):
         assert name in said.out
+    assert (folder / "output").is_dir()
     assert stat.S_IMODE((folder / ".env").stat().st_mode) == 0o600
     secret = (folder / ".env").read_text()
     assert len(secret.split("\nASTERISM_SECRET=")[1].split("\n")[0]) >= 32

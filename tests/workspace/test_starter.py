@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInput, Conflict, Down
+from pipeline.stores.engine import make_room
 from pipeline.workspace.environment import load_settings, read_env
 from pipeline.workspace.files import FileWorkspace
 from pipeline.workspace.starter import init
@@ -54,6 +55,30 @@ def test_each_workspace_has_a_secret_of_its_own(tmp_path: Path) -> None:
     assert len(one) >= 32
     assert stat.S_IMODE((tmp_path / "a" / ".env").stat().st_mode) == 0o600
     assert b"ASTERISM_SECRET=\n" in (tmp_path / "a" / ".env.example").read_bytes()
+
+
+def test_the_folder_that_a_service_writes_to_is_there_and_empty(tmp_path: Path) -> None:
+    """With the rights that opening a database gives it."""
+    init(tmp_path / "new")
+    init(tmp_path / "other")
+    output = tmp_path / "new" / "output"
+    assert list(output.iterdir()) == []
+    (tmp_path / "other" / "output").rmdir()
+    load_settings(tmp_path / "other", {})
+    make_room(f"sqlite:///{tmp_path / 'other' / 'output' / 'asterism.db'}")
+    assert output.stat().st_mode == (tmp_path / "other" / "output").stat().st_mode
+
+
+def test_an_output_that_is_there_stays_and_a_file_in_its_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a" / "output").mkdir(parents=True)
+    (tmp_path / "a" / "output" / "asterism.db").write_text("mine")
+    init(tmp_path / "a")
+    assert (tmp_path / "a" / "output" / "asterism.db").read_text() == "mine"
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "output").write_text("mine")
+    with pytest.raises(Conflict, match="output"):
+        init(tmp_path / "b")
+    assert contents(tmp_path / "b") == {"output": b"mine"}
 
 
 def test_git_ignores_what_is_secret_or_written(tmp_path: Path) -> None:
