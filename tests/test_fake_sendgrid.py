@@ -9,6 +9,8 @@ import http.client
 import http.server
 import json
 import socket
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -34,7 +36,7 @@ from sendgrid.helpers.mail import (
 )
 
 from tests.builders import NOW
-from tests.fake_sendgrid import KEY, FakeSendGrid, Fault, events
+from tests.fake_sendgrid import KEY, ROOT, FakeSendGrid, Fault, events
 
 AT = int(NOW.timestamp())
 MINUTE = 60
@@ -684,3 +686,15 @@ def test_ten_thousand_events_are_posted_over_a_real_line(fake: FakeSendGrid) -> 
             thread.join()
     assert taken[0] == (postings[0].body, postings[0].headers[events.SIGNATURE])
     assert base64.b64decode(fake.public_key)
+
+
+def test_called_by_hand_the_fake_says_how() -> None:
+    for arguments, code in ((["--help"], 0), ([], 2)):
+        said = subprocess.run(
+            [sys.executable, "-m", "tests.fake_sendgrid", *arguments],
+            cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            timeout=60,
+        )  # fmt: skip
+        assert said.returncode == code
+        assert "usage: python -m tests.fake_sendgrid" in said.stdout + said.stderr
+        assert "Traceback" not in said.stderr

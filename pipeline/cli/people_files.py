@@ -125,17 +125,19 @@ def _told(record: ImportRecord) -> str:
 def undo_import(session: Session, which: str, dry_run: bool, yes: bool, json_out: bool) -> None:
     """Take back all that one people file did.
 
-    The latest when none is named. Contacts that it brought in are removed, or retired where
-    they have had a letter or anything else since. What it changed goes back where nobody
-    changed it after that, and its evidence is withdrawn. Opt-outs that it brought stay. Says
-    first what it would do, and asks.
+    The latest that changed somebody when none is named. Contacts that it brought in are
+    removed, or retired where they have had a letter or anything else since. What it changed
+    goes back where nobody changed it after that, and its evidence is withdrawn. Opt-outs that
+    it brought stay. Says first what it would do, and asks.
     """
     from pipeline.stages.people import undo_import as call
 
     with session.ports() as ports:
         asks = not yes and not dry_run
         if asks:
-            _ask(call(ports, which, dry_run=True), json_out)
+            planned = call(ports, which, dry_run=True)
+            _ask(planned, json_out)
+            which = planned.record.public_id  # what was asked about, whatever came meanwhile
         done = call(ports, which, dry_run=dry_run)
     if json_out:
         as_json({**plain(done), "counts": plain(done.counts)})
@@ -158,6 +160,9 @@ def _ask(planned: UndoneImport, json_out: bool) -> None:
 
 def _show_undone(done: UndoneImport) -> None:
     record, counts = done.record, done.counts
+    if done.passed_over:
+        names = ", ".join(fit(name, 40) for name in done.passed_over[:MANY])
+        say(f"Brought in later, and changed nobody: {names}. The latest that did:")
     title(f"{record.name}, brought in {when(record.at)} by {record.actor}")
     rows: list[tuple[Any, str]] = [
         (counts.get("removed", 0), "brought in by it: removed"),

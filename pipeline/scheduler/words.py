@@ -78,7 +78,8 @@ def reminded(done: Reminded) -> str:
 
 
 def notices(done: NoticesSent) -> str:
-    return _counts(done.counts, "notices")
+    """`2 accepted, 1 deferred`; whoever shows it names the job."""
+    return _counts(done.counts)
 
 
 def delivered(done: Delivered) -> str:
@@ -145,9 +146,8 @@ def _joined(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _counts(counts: Iterable[tuple[str, int]], what: str = "") -> str:
-    told = [f"{number:,} {state.replace('_', ' ')}" for state, number in counts if number]
-    return (f"{what}: " if what and told else "") + ", ".join(told)
+def _counts(counts: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in counts if number)
 
 
 def _each(refs: Iterable[str], what: str) -> str:

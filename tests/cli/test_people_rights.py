@@ -52,6 +52,16 @@ def test_people_undo_import_says_first_and_asks(gathered: Door) -> None:
     assert "undone" in gathered("people", "imports").out
 
 
+def test_people_undo_import_passes_over_what_changed_nobody(gathered: Door) -> None:
+    people = gathered.path("people.csv").read_bytes()
+    gathered.path("again.csv").write_bytes(people)
+    gathered("people", "import", str(gathered.path("again.csv")))
+    said = gathered("people", "undo-import", stdin="y\n").out
+    assert "Brought in later, and changed nobody: again.csv. The latest that did:" in said
+    assert "people.csv, brought in" in said
+    assert said.endswith("Taken back.\n")
+
+
 def test_people_undo_import_that_does_not_ask_says_that_it_did(gathered: Door) -> None:
     done = gathered("people", "undo-import", "--yes")
     assert "brought in by it: removed" in done.out

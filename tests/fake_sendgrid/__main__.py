@@ -1,7 +1,8 @@
-"""The fake as a process of its own: FOLDER MOST_HOLDS; ends when its standard input does."""
+"""The fake as a process of its own; ends when its standard input does."""
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 from pathlib import Path
@@ -18,6 +19,17 @@ def wait() -> None:
     sys.stdin.read()
 
 
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fake_sendgrid", description=__doc__,
+        epilog="Prints its port, listens on 127.0.0.1, and ends with its standard input.",
+    )  # fmt: skip
+    parser.add_argument("folder", type=Path, help="where its books lie: what it took and let go")
+    parser.add_argument("most_holds", type=int, help="so many batches may be cancelled at a time")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
+    given = read_arguments()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    serve(Path(sys.argv[1]), int(sys.argv[2]), ready, wait)
+    serve(given.folder, given.most_holds, ready, wait)

@@ -63,7 +63,7 @@ def gathered(new: int, changed: int, *outcomes: Any) -> Gathered:
         (words.reminded(Reminded((Told("not_sent", "a/1", "Liv"), Told("not_sent", "a/1", "Tom")))),
          "2 notices written: not sent a/1 to Liv, not sent a/1 to Tom"),
         (words.notices(NoticesSent()), ""),
-        (words.notices(NoticesSent((("accepted", 2), ("unknown", 0)))), "notices: 2 accepted"),
+        (words.notices(NoticesSent((("accepted", 2), ("unknown", 0)))), "2 accepted"),
         (words.delivered(Delivered()), ""),
         (words.delivered(Delivered((IssueDelivered("a/1", "scheduled", "held since a restore"),))),
          ""),

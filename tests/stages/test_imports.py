@@ -208,3 +208,37 @@ def test_an_import_is_found_by_the_beginning_of_its_id(store: SqlStore) -> None:
         undo_import(ports, "same")
     with pytest.raises(NotFound):
         undo_import(ports, "sam")
+
+
+def test_without_a_name_the_latest_that_changed_somebody_is_meant(store: SqlStore) -> None:
+    ports = ports_of(store)
+    import_people(ports, FIRST, "first.csv")
+    import_people(ports, FIRST, "again.csv")
+    import_people(ports, FIRST, "once-more.csv")
+    with pytest.raises(Conflict, match="changed nobody"):
+        undo_import(ports, "again.csv")
+    planned = undo_import(ports, dry_run=True)
+    assert (planned.record.name, planned.passed_over) == (
+        "first.csv", ("once-more.csv", "again.csv"),
+    )  # fmt: skip
+    done = undo_import(ports)
+    assert (done.record.name, done.counts["removed"]) == ("first.csv", 2)
+
+
+def test_asked_twice_without_a_name_no_second_file_is_taken_back(store: SqlStore) -> None:
+    ports = ports_of(store)
+    import_people(ports, FIRST, "first.csv")
+    import_people(ports, SECOND, "second.csv")
+    undo_import(ports)
+    with pytest.raises(Conflict, match=r"“second\.csv” was undone"):
+        undo_import(ports)
+    assert {record.name for record in list_imports(ports) if record.undone_at is None} == {
+        "first.csv"
+    }
+
+
+def test_where_no_file_changed_anybody_that_is_said(store: SqlStore) -> None:
+    ports = ports_of(store)
+    import_people(ports, FIRST[: FIRST.index(b"ada@")], "empty.csv")
+    with pytest.raises(Conflict, match=r"“empty\.csv” changed nobody"):
+        undo_import(ports)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import Conflict
 from pipeline.model.people import ImportRecord, TakenBack
-from pipeline.ports import Ports
+from pipeline.ports import Ports, Tables
 from pipeline.rules.people.take_back import decide_take_back
 from pipeline.stages.people.parts import log
 
@@ -20,6 +20,7 @@ class UndoneImport:
     record: ImportRecord  #: as it was before
     contacts: Sequence[TakenBack]
     applied: bool
+    passed_over: Sequence[str] = ()  #: names of later files that changed nobody, latest first
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -42,19 +43,39 @@ def undo_import(ports: Ports, ref: str = "", *, dry_run: bool = False) -> Undone
     since. What it changed goes back where nobody changed it since. Its evidence is withdrawn.
     An opt-out that it brought stays: a person's wish is no mistake of a file.
 
-    Shape:  ref is an import's id or file name; empty for the latest
+    Shape:  ref is an import's id or file name; empty for the latest that changed somebody
     Raises: NotFound; Conflict when it was undone already, or left no record to undo it by
     """
     with ports.store.read() if dry_run else ports.store.write() as tables:
-        record = tables.imports.find(ref)
+        record, later = _meant(tables, ref)
         _refuse(record)
         decided = [decide_take_back(change) for change in tables.imports.changes(record.id)]
-        done = UndoneImport(record, decided, applied=not dry_run)
+        done = UndoneImport(record, decided, applied=not dry_run, passed_over=later)
         if not dry_run:
             tables.imports.take_back(record.id, decided, ports.clock.now())
             after = {**done.counts, "import": record.public_id}
             log(ports, tables, "undo import", f"import:{record.public_id}", after=after)
         return done
+
+
+def _meant(tables: Tables, ref: str) -> tuple[ImportRecord, Sequence[str]]:
+    """The import that is meant, and which later ones changed nobody.
+
+    One that was undone already counts: asked twice, no second file is taken back.
+    """
+    named = tables.imports.find(ref)
+    if ref or _did_something(named):
+        return named, ()
+    known = tables.imports.records()
+    for place, record in enumerate(known):
+        if _did_something(record):
+            return record, tuple(one.name for one in known[:place])
+    return named, ()
+
+
+def _did_something(record: ImportRecord) -> bool:
+    """By its record, or by its tally where it is from before there were records."""
+    return bool(record.changes or record.tally.get("new") or record.tally.get("changed"))
 
 
 def _refuse(record: ImportRecord) -> None:
@@ -63,10 +84,9 @@ def _refuse(record: ImportRecord) -> None:
             f"The import of “{record.name}” was undone on {record.undone_at:%Y-%m-%d}.",
             "`asterism people import FILE` brings its people in again.",
         )
-    tally = record.tally
     if record.changes:
         return
-    if tally.get("new") or tally.get("changed"):
+    if _did_something(record):
         raise Conflict(
             f"The import of “{record.name}” is from before what an import does was recorded.",
             "It cannot be undone as a whole; `asterism people erase WHO` forgets one contact.",
