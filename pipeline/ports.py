@@ -554,10 +554,11 @@ class PeopleTable(Protocol):
         ...
 
     def told(self, contact_id: int) -> Sequence[Mapping[str, Any]]:
-        """What this contact was told, latest first.
+        """What this contact was told, or is to be told by a letter, latest first.
 
         Shape: story (public id) and title, or service (key); through (letter, forward, call
-               …), issue (ref or ""), state (of the delivery, or ""), at
+               …), issue (ref or ""), state (of the delivery, or ""), at, goes_at (of a letter
+               that has not left; else None)
         """
         ...
 
@@ -993,6 +994,10 @@ class DeliveriesTable(Protocol):
 
         Counts of what they came to; where the issue does not go, a planned one is withheld.
         """
+        ...
+
+    def went_out(self, issue_id: int, reason: str, at: datetime) -> int:
+        """A person says that all copies which wait or are in doubt left at that time; how many."""
         ...
 
     def move_on(self, issue_id: int, now: datetime) -> Issue:

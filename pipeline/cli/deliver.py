@@ -12,7 +12,7 @@ from pipeline.cli.session import Ordered, Session, json_option, pass_session
 from pipeline.cli.show import as_json, bad, count, good, say, table, when, words
 
 if TYPE_CHECKING:
-    from pipeline.stages.deliver import CalledBack, Delivered, Doubt, Resolved
+    from pipeline.stages.deliver import Allowed, CalledBack, Delivered, Doubt, Resolved
 
 
 @click.group(cls=Ordered, invoke_without_command=True)
@@ -50,6 +50,7 @@ def _show_delivered(delivered: Delivered, outbox: Path | None) -> None:
         say(f"{one.ref}: {words(one.state)}. {counts or one.reason}")
         if one.held:
             say(f"  To let it go: asterism deliver allow {one.ref}")
+            say(f"  If it went out already: asterism deliver allow {one.ref} --went-out")
     if unknown := delivered.total("unknown"):
         say(f"Of {count(unknown, 'copy', 'copies')} nobody knows: asterism deliver resolve")
     _show_rest(delivered, outbox)
@@ -176,21 +177,37 @@ def _show_resolved(resolved: Resolved) -> None:
 
 @deliver.command()
 @click.argument("issue")
+@click.option("--went-out", "gone", is_flag=True, help="It did go out; send nothing of it.")
 @json_option
 @pass_session
-def allow(session: Session, issue: str, json_out: bool) -> None:
-    """Let an issue go that is held back since the database was restored."""
-    from pipeline.stages.deliver import allow_after_restore
+def allow(session: Session, issue: str, gone: bool, json_out: bool) -> None:
+    """Let an issue go that is held back since the database was restored.
+
+    If it went out after the backup was taken, say so: its copies count as sent then, and its
+    readers are not told the same again.
+    """
+    from pipeline.stages.deliver import allow_after_restore, went_out
 
     with session.ports() as ports:
-        allowed = allow_after_restore(ports, issue)
+        allowed = went_out(ports, issue) if gone else allow_after_restore(ports, issue)
     if json_out:
-        as_json({"issue": allowed.issue.ref, "changed": allowed.changed})
-        return
-    if allowed.changed:
+        counted = {"copies": allowed.copies} if gone else {}
+        as_json({"issue": allowed.issue.ref, "changed": allowed.changed, **counted})
+    elif gone:
+        _show_gone(allowed)
+    elif allowed.changed:
         say(good(f"{allowed.issue.ref} may go out") + ": asterism deliver")
     else:
         say(f"{allowed.issue.ref} was allowed before.")
+
+
+def _show_gone(allowed: Allowed) -> None:
+    ref, state = allowed.issue.ref, words(allowed.issue.state)
+    if allowed.changed:
+        copies = count(allowed.copies, "copy counts", "copies count")
+        say(good(f"{ref} is {state}") + f": {copies} as sent at its time, and nothing leaves.")
+    else:
+        say(f"{ref} is {state}; nothing was changed.")
 
 
 COMMANDS = (deliver,)

@@ -27,6 +27,7 @@ _VERBS: Mapping[str, str] = {
     "call back": "asked for copies back",
     "resolve": "decided on copies in doubt",
     "allow": "let it go after the restore",
+    "went out": "said that it went out before the restore",
     "pause": "paused letters to {}",
     "hold": "held letters to {} back",
     "release": "let letters go to {} again",

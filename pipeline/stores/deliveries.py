@@ -426,7 +426,8 @@ class SqlDeliveries:
         """Attempting or recalling rows that surely did not leave are planned again; how many.
 
         The attempt does not count, and whoever held them can no longer settle them. Of an
-        issue that was stopped meanwhile they are held back like the others.
+        issue that was stopped meanwhile they are held back like the others; a stop at this very
+        moment waits for us, and looks once more for what is planned.
         """
         standing = self._locked([delivery.id for delivery in given])
         ids = [
@@ -435,14 +436,21 @@ class SqlDeliveries:
             for state in ("attempting", "recalling")
             if _is_held(standing.get(delivery.id), delivery, state)
         ]
-        going = self._connection.scalars(
-            sa.select(deliveries.c.id)
-            .join(issues, issues.c.id == deliveries.c.issue_id)
-            .where(deliveries.c.id.in_(ids), issues.c.state.in_(due.GOING))
-        ).all()
-        self._take_back(going, "planned", reason, now)
-        self._take_back(sorted({*ids} - {*going}), "withheld", ledger.STOPPED, now)
+        going = self._going({standing[id_].issue_id for id_ in ids})
+        back = [id_ for id_ in ids if standing[id_].issue_id in going]
+        self._take_back(back, "planned", reason, now)
+        self._take_back(sorted({*ids} - {*back}), "withheld", ledger.STOPPED, now)
         return len(ids)
+
+    def _going(self, issue_ids: Collection[int]) -> frozenset[int]:
+        """Which of these issues go out; they stand as they are until we are done."""
+        rows = self._connection.execute(
+            sa.select(issues.c.id, issues.c.state)
+            .where(issues.c.id.in_(issue_ids))
+            .order_by(issues.c.id)
+            .with_for_update(key_share=True)
+        )
+        return frozenset(row.id for row in rows if row.state in due.GOING)
 
     def decide(
         self,
@@ -472,6 +480,25 @@ class SqlDeliveries:
                 self._take_back(ids, state, reason, now, attempts=0)
             decided += len(ids)
         return {state: decided}
+
+    def went_out(self, issue_id: int, reason: str, at: datetime) -> int:
+        """A person says that all copies which wait or are in doubt left at that time; how many.
+
+        Whoever is at one of them at this moment can begin it no more.
+        """
+        ids = self._connection.scalars(
+            sa.select(deliveries.c.id)
+            .where(
+                deliveries.c.issue_id == issue_id,
+                deliveries.c.state.in_((*STOPPABLE, "attempting", "unknown")),
+            )
+            .order_by(deliveries.c.id)
+            .with_for_update()
+        ).all()
+        for start in range(0, len(ids), PAGE):
+            page = ids[start : start + PAGE]
+            self._write([(id_, ledger.Settlement("accepted", reason)) for id_ in page], at)
+        return len(ids)
 
     def _still_goes(self, issue_id: int) -> bool:
         """Whether a copy that is planned now goes out: only a doubt keeps the issue open."""

@@ -112,6 +112,50 @@ def test_deliver_allow_again_changes_nothing(approved: Door) -> None:
     assert approved.state() == before
 
 
+def test_deliver_allow_went_out_sends_nothing_and_counts_it_as_sent(approved: Door) -> None:
+    approved.now = THURSDAY
+    run_sql(approved, f"INSERT INTO meta VALUES ('restored_at', '{THURSDAY}')")
+    assert f"asterism deliver allow {ISSUE} --went-out" in approved("deliver").out
+    copies = states(approved)["planned"]
+    said = approved("--as", "henrik", "deliver", "allow", ISSUE, "--went-out")
+    assert (
+        said.out
+        == f"{ISSUE} is sent: {copies} copies count as sent at its time, and nothing leaves.\n"
+    )
+    assert "Nothing is waiting" in approved("deliver").out
+    assert not list(approved.folder.rglob("*.eml"))
+    assert states(approved)["accepted"] == copies
+    told = approved("explain", "issue", ISSUE).out
+    assert "henrik said that it went out before the restore" in told
+    assert approved("status").code == 0
+
+
+def test_deliver_allow_went_out_again_changes_nothing(approved: Door) -> None:
+    approved.now = THURSDAY
+    run_sql(approved, f"INSERT INTO meta VALUES ('restored_at', '{THURSDAY}')")
+    copies = states(approved)["planned"]
+    first = approved.ask("deliver", "allow", ISSUE, "--went-out")
+    assert first == {"issue": ISSUE, "changed": True, "copies": copies}
+    before = approved.state()
+    again = approved.ask("deliver", "allow", ISSUE, "--went-out")
+    assert again == {"issue": ISSUE, "changed": False, "copies": 0}
+    said = approved("deliver", "allow", ISSUE, "--went-out").out
+    assert said == f"{ISSUE} is sent; nothing was changed.\n"
+    assert approved.state() == before
+
+
+def test_deliver_allow_went_out_of_what_was_approved_after_the_backup(curated: Door) -> None:
+    curated.now = THURSDAY
+    run_sql(curated, f"INSERT INTO meta VALUES ('restored_at', '{THURSDAY}')")
+    said = curated("deliver", "allow", ISSUE, "--went-out", code=4)
+    assert "the backup does not know who was to get it" in said.err
+    assert f"asterism issue approve {ISSUE}" in said.err
+    curated("--as", "henrik", "issue", "approve", ISSUE, "--clear", "6")
+    assert "held since the restore" in curated("deliver").out
+    assert f"{ISSUE} is sent" in curated("deliver", "allow", ISSUE, "--went-out").out
+    assert not list(curated.folder.rglob("*.eml"))
+
+
 # ── what a stop calls back ───────────────────────────────────────────────────────────────
 
 

@@ -169,7 +169,7 @@ def test_restore_of_an_older_backup_sends_nothing_that_was_due(
     said = other("restore", str(file))
     assert ISSUE in said.out
     assert "asterism deliver allow" in said.out
-    assert f'asterism issue stop {ISSUE} --reason "went out before the restore"' in said.out
+    assert f"asterism deliver allow {ISSUE} --went-out" in said.out
     other("deliver")
     assert not list(other.path("output").rglob("*.eml"))
     assert ISSUE in other("status").out

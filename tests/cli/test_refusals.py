@@ -100,6 +100,8 @@ REFUSALS = (
     Refusal("deliver resolve nosuch/1 --sent", 3, ("no issue and no copy “nosuch/1”",)),
     Refusal("deliver allow nosuch/1", 3, NO_ISSUE),
     Refusal(f"deliver allow {ISSUE}", 4, ("not held back since a restore", "issue show")),
+    Refusal("deliver allow nosuch/1 --went-out", 3, NO_ISSUE),
+    Refusal(f"deliver allow {ISSUE} --went-out", 4, ("not held back since a restore",)),
     Refusal("people import nosuch.csv", 2, ("nosuch.csv", "does not exist")),
     Refusal("people import firm.yaml", 2, ("firm.yaml:1:1", "no column with e-mail", "Email")),
     Refusal("people import output/asterism.db", 2, ("asterism.db:", "was not read", "Email")),

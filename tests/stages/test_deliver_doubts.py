@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -13,14 +16,16 @@ import sqlalchemy as sa
 from pipeline.errors import BadInput, Conflict, Down, NotFound
 from pipeline.model.catalog import UnknownPolicy
 from pipeline.model.letters import Batch, Delivery, Envelope, Fate, Recall, Receipt
-from pipeline.ports import Ports
+from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.ledger import ATTEMPTS, STOPPED
+from pipeline.stages.compose import stop
 from pipeline.stages.deliver import (
     Delivered,
     allow_after_restore,
     deliver,
     list_doubts,
     resolve,
+    went_out,
 )
 from pipeline.stores import schema
 from pipeline.stores.sql import SqlStore
@@ -457,3 +462,157 @@ def test_what_is_over_needs_no_permission(store: SqlStore) -> None:
     restored(store)
     with pytest.raises(Conflict, match="is sent; nothing of it waits"):
         allow_after_restore(ports(scene, ScriptedTransport()), REF)
+
+
+def test_what_did_go_out_before_a_restore_counts_as_sent_and_nothing_leaves(
+    store: SqlStore,
+) -> None:
+    scene = build_scene(store, 4)
+    scene.plan()
+    with store.write() as tables:
+        tables.people.suppress(scene.contact_ids[3], WEEKLY.key, "left", NOW)
+    deliver(ports(scene, ScriptedTransport("deferred", "deferred", "unknown")))
+    assert scene.states() == {"deferred": 2, "unknown": 1, "withheld": 1}
+    restored(store)
+    transport, at = ScriptedTransport(), NOW + timedelta(days=3)  # no lateness is asked for
+    its_ports = ports(scene, transport, StandingClock(at))
+    done = went_out(its_ports, REF)
+    assert (done.changed, done.copies, done.issue.state) == (True, 3, "sent")
+    assert scene.states() == {"accepted": 3, "withheld": 1}
+    assert deliver(its_ports) == Delivered()
+    assert not transport.sent
+    with store.read() as tables:
+        copies = [one for one in tables.deliveries.of_issue(scene.issue.id)
+                  if one.state == "accepted"]  # fmt: skip
+        assert dict(tables.letters.beats(WEEKLY.key)) == {date(2027, 3, 8): "kept"}
+        (logged,) = tables.log.of(f"issue:{scene.issue.public_id}")
+    assert {one.reason for one in copies} == {
+        f"went out before the restore, says {its_ports.actor}"
+    }
+    assert (logged.verb, logged.actor) == ("went out", its_ports.actor)
+    with connection(store) as raw:
+        touched = raw.execute(sa.select(schema.touches.c.contact_id, schema.touches.c.at)).all()
+        known = sa.select(schema.told.c.contact_id).where(schema.told.c.at == scene.issue.due_at)
+        assert set(raw.scalars(known)) >= set(scene.contact_ids[:3])
+    assert {tuple(row) for row in touched} == {(one, NOW) for one in scene.contact_ids[:3]}
+
+    again = went_out(its_ports, REF)
+    assert (again.changed, again.copies, again.issue.state) == (False, 0, "sent")
+    assert not allow_after_restore(its_ports, REF).changed
+
+
+def test_who_had_a_copy_of_a_dead_run_is_not_at_it_any_more(store: SqlStore) -> None:
+    """The backup caught a run in the midst of things; that process lives, and comes too late."""
+    scene = build_scene(store, 2)
+    scene.plan()
+    with store.write() as tables:
+        one, other = tables.deliveries.claim(scene.issue.id, "x", LATER, NOW, 9)
+        tables.deliveries.attempting([other], NOW)
+    restored(store)
+    assert went_out(ports(scene, ScriptedTransport()), REF).copies == 2
+    with store.write() as tables:
+        assert tables.deliveries.attempting([one], NOW) == []
+    assert scene.states() == {"accepted": 2}
+
+
+def test_who_was_allowed_may_still_have_gone(store: SqlStore) -> None:
+    scene = build_scene(store)
+    scene.plan()
+    restored(store)
+    its_ports = ports(scene, transport := ScriptedTransport())
+    allow_after_restore(its_ports, REF)
+    assert went_out(its_ports, REF).copies == 3
+    assert deliver(its_ports) == Delivered()
+    assert not transport.sent
+
+
+@pytest.mark.parametrize("state", ["draft", "in_review", "stopped"])
+def test_of_what_was_never_planned_nobody_knows_who_has_it(store: SqlStore, state: str) -> None:
+    scene = build_scene(store, state=state)
+    restored(store)
+    with pytest.raises(Conflict, match="does not know who was to get it") as caught:
+        went_out(ports(scene, ScriptedTransport()), REF)
+    assert "issue approve ferry-weekly/1" in caught.value.hint
+    with store.read() as tables:
+        assert tables.letters.by_id(scene.issue.id).state == state
+        assert not tables.log.of(f"issue:{scene.issue.public_id}")
+
+
+def test_what_nothing_holds_back_has_not_gone_by_a_word(store: SqlStore) -> None:
+    scene = build_scene(store, due_at=NOW + timedelta(minutes=5))
+    scene.plan()
+    restored(store)
+    with pytest.raises(Conflict, match="not held back"):
+        went_out(ports(scene, ScriptedTransport(), StandingClock(LATER)), REF)
+    assert scene.states() == {"planned": 3}
+
+
+# ── a stop at the very moment when a copy is given back ──────────────────────────────────
+
+
+def attempted(scene: Scene) -> Sequence[Delivery]:
+    """One copy that is leaving; the others wait."""
+    with scene.store.write() as tables:
+        tables.letters.set_state(scene.issue.id, "sending")
+        claimed = tables.deliveries.claim(scene.issue.id, "x", LATER, NOW, 1)
+        return tables.deliveries.attempting(claimed, NOW)
+
+
+@contextmanager
+def beside(work: Callable[[], object]) -> Iterator[Callable[[], None]]:
+    """It begins when told to, and is over at the end."""
+    with ThreadPoolExecutor(1) as pool:
+        started: list[Future[object]] = []
+
+        def begin() -> None:
+            started.append(pool.submit(work))
+
+        yield begin
+        started[0].result(timeout=120)
+
+
+def until_it_waits(store: SqlStore, tables: Tables) -> None:
+    """PostgreSQL tells others who waits for our locks; on SQLite nobody gets so far."""
+    raw = tables.letters._connection  # type: ignore[attr-defined]
+    if raw.dialect.name == "sqlite":
+        return
+    pid = raw.scalar(sa.text("SELECT pg_backend_pid()"))
+    waits = sa.text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY(pg_blocking_pids(pid))")
+    deadline = time.monotonic() + 120
+    while True:
+        with store.read() as other:
+            seen = other.letters._connection  # type: ignore[attr-defined]
+            if seen.scalar(waits, {"pid": pid}):
+                return
+        assert time.monotonic() < deadline, "nobody waits for this lock"
+        time.sleep(0.02)
+
+
+def test_a_stop_holds_back_what_is_given_back_at_this_moment(store: SqlStore) -> None:
+    scene = build_scene(store)
+    scene.plan()
+    leaving = attempted(scene)
+    its_ports = ports(scene, ScriptedTransport())
+    with beside(lambda: stop(its_ports, REF, "a mistake")) as begin, store.write() as tables:
+        tables.deliveries.give_back(leaving, "the relay is away", NOW)
+        begin()
+        until_it_waits(store, tables)
+    assert scene.states() == {"withheld": 3}
+    assert state_of(scene) == ("stopped", "a mistake")
+
+
+def test_what_is_given_back_while_a_stop_is_written_is_held_back(store: SqlStore) -> None:
+    scene = build_scene(store)
+    scene.plan()
+    leaving = attempted(scene)
+
+    def give_back() -> None:
+        with store.write() as tables:
+            tables.deliveries.give_back(leaving, "the relay is away", NOW)
+
+    with beside(give_back) as begin, store.write() as tables:
+        tables.deliveries.withhold_planned(scene.issue.id, STOPPED, NOW)
+        tables.letters.set_state(scene.issue.id, "partly_sent", reason="a mistake")
+        begin()
+        until_it_waits(store, tables)
+    assert scene.states() == {"withheld": 3}

@@ -199,6 +199,7 @@ def test_what_a_restore_holds_back_names_both_ways_out(scene: Scene) -> None:
     assert (found.due_now, found.held) == (0, (issue.ref,))
     assert found.next[0].command == f"asterism deliver allow {issue.ref}"
     assert f"asterism issue stop {issue.ref}" in found.next[0].what
+    assert f"asterism deliver allow {issue.ref} --went-out" in found.next[0].what
     deliver(scene.ports)
     allow_after_restore(scene.ports, REF)
     assert status(scene.ports).held == ()

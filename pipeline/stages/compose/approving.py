@@ -380,6 +380,10 @@ def stop(ports: Ports, ref: str, reason: str = "") -> Stopped:
             reason=reason or f"stopped by {ports.actor}",
             expect=(*STOPPABLE, *TAKEN),
         )
+        if given_back := tables.deliveries.withhold_planned(before.id, STOPPED, now):
+            # whoever gave these back was a moment ahead of us; they had not left after all
+            held_back, left = held_back + given_back, max(left - given_back, 0)
+            issue = tables.deliveries.move_on(before.id, now)
         tables.log.add(
             Operation(
                 actor=ports.actor,

@@ -1,6 +1,6 @@
 """Sends what is due, each copy once; and what a person decides of copies that are in doubt."""
 
-from pipeline.stages.deliver.holding import Allowed, allow_after_restore
+from pipeline.stages.deliver.holding import Allowed, allow_after_restore, went_out
 from pipeline.stages.deliver.lateness import GONE
 from pipeline.stages.deliver.recalling import CalledBack, call_back
 from pipeline.stages.deliver.resolving import Doubt, Resolution, Resolved, list_doubts, resolve
@@ -20,4 +20,5 @@ __all__ = [
     "deliver",
     "list_doubts",
     "resolve",
+    "went_out",
 ]

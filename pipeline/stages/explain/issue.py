@@ -25,7 +25,7 @@ LINES = 4
 MINOR = 5
 #: Steps that moved the issue as a whole; they are always shown.
 _MOVES = frozenset(
-    {"open", "compose", "approve", "stop", "call back", "hold back", "resolve", "allow"}
+    {"open", "compose", "approve", "stop", "call back", "hold back", "resolve", "allow", "went out"}
 )
 
 

@@ -56,7 +56,8 @@ def _held(found: Status) -> Iterator[Next]:
     for ref in found.held:
         yield Next(
             f"{ref} was due before the database was restored, and may have gone out then, so it is "
-            f"held back. `asterism issue stop {ref}` ends it; if it did not go out, let it go.",
+            f"held back. If it did, `asterism deliver allow {ref} --went-out` says so, and nothing "
+            f"leaves; `asterism issue stop {ref}` ends it; if it did not go out, let it go.",
             f"asterism deliver allow {ref}",
         )
 
