@@ -153,9 +153,9 @@ def _show_restored(done: Restored) -> None:
         say("These were due, and nothing of them goes out until you say so:")
         for ref in done.held:
             say(f"  {ref}")
-        say("For each: let it go, or stop it because it went out already.")
+        say("For each: let it go, or say that it went out already.")
         say(quiet(f"  asterism deliver allow {done.held[0]}"))
-        say(quiet(f'  asterism issue stop {done.held[0]} --reason "went out before the restore"'))
+        say(quiet(f"  asterism deliver allow {done.held[0]} --went-out"))
     else:
         say(good("Nothing was due."))
     if done.mistakes:
