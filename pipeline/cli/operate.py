@@ -130,7 +130,8 @@ def restore(session: Session, file: Path, replace: bool, json_out: bool) -> None
     """Bring a backup back: all of it, or nothing.
 
     Into an empty folder go the files, too. What was due before this moment stays here until a
-    person says so: it may have gone out after the backup was taken.
+    person says so: it may have gone out after the backup was taken. Who left or was erased
+    after that is remembered only by the rows that are here, with --replace.
     """
     from pipeline.backup import restore as call
 
