@@ -17,6 +17,7 @@ MOST_LOOKUPS = 10
 
 #: By transport: what a provider's own record must be named as in ours, and its DKIM keys.
 INCLUDES: Mapping[str, str] = {"sendgrid": "sendgrid.net"}
+PROVIDERS: Mapping[str, str] = {"sendgrid": "SendGrid"}  #: as people call them
 SELECTORS: Mapping[str, tuple[str, ...]] = {"sendgrid": ("s1", "s2")}
 
 SHORT_KEY, GOOD_KEY = 1024, 2048  #: bits
@@ -154,15 +155,16 @@ def _spf(domain: str, answers: Answers, transport: str, set_up: bool) -> Check:
 
 
 def _no_spf(domain: str, transport: str, set_up: bool) -> Check:
+    provider = PROVIDERS.get(transport, "")
     if set_up:
         return _check(
             "good",
-            f"{domain} needs no SPF record for {transport}: it sends under a name of its own.",
+            f"{domain} needs no SPF record for {provider}: it sends under a name of its own.",
         )
-    if transport in INCLUDES:
+    if provider:
         return _check(
             "doubtful",
-            f"{domain} has no SPF record; for {transport} it needs none once set up.",
+            f"{domain} has no SPF record; for {provider} it needs none once set up.",
             "Let it verify the domain: add the CNAME records that it names.",
         )
     return _check(

@@ -107,7 +107,7 @@ def test_sendgrid_that_is_set_up_needs_no_spf_of_ours() -> None:
     ):
         assert verdicts(changed(FIRM, *records), "sendgrid")[0][0] == "good"
     check = judge(FIRM, ["k1"], changed(FIRM), "sendgrid")[0]
-    assert "needs no SPF record for sendgrid" in check.what
+    assert "needs no SPF record for SendGrid" in check.what
     assert check.mend == ""
     assert verdicts(changed(FIRM, "v=spf1 +all"), "sendgrid")[0][0] == "bad"
 
