@@ -124,6 +124,7 @@ def _show_person(person: Person) -> None:
     if not person.bases and contact.erased_at is None:
         rows.append(("basis", bad("none: never mailed")))
     rows += [("standing", standing) for standing in _standing(person)]
+    rows += [("to come", _coming(fact)) for fact in person.coming[:MANY]]
     rows += [(_told_when(fact), _told_what(fact)) for fact in person.told[:MANY]]
     table(rows)
 
@@ -149,8 +150,18 @@ def _told_when(fact: Any) -> str:
 
 
 def _told_what(fact: Any) -> str:
-    what = f"“{fact['title']}”" if fact["title"] else f"of the service {fact['service']}"
-    return f"was told {what} by {fact['through']}"
+    what = f"{_thing(fact)} by {fact['through']}"
+    if fact["state"] == "unknown":
+        return f"may have been told {what}; it is not known whether it left"
+    return f"was told {what}"
+
+
+def _coming(fact: Any) -> str:
+    return f"is to be told {_thing(fact)} by {fact['issue']} on {when(fact['goes_at'])}"
+
+
+def _thing(fact: Any) -> str:
+    return f"“{fact['title']}”" if fact["title"] else f"of the service {fact['service']}"
 
 
 @people.command()

@@ -293,8 +293,10 @@ def _told(contact_id: int) -> sa.Select[Any]:
             stories.c.title.label("story"),
             stories.c.url.label("where it stands"),
             sa.func.coalesce(services.c.name, told.c.service_key).label("service of ours"),
+            schema.deliveries.c.state.label("how the letter stands"),
         )
         .select_from(told)
+        .outerjoin(schema.deliveries, schema.deliveries.c.id == told.c.delivery_id)
         .outerjoin(stories, stories.c.id == told.c.story_id)
         .outerjoin(services, services.c.key == told.c.service_key)
         .where(told.c.contact_id == contact_id)

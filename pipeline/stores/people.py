@@ -22,6 +22,7 @@ from pipeline.model.people import (
     Suppression,
     SuppressionReason,
 )
+from pipeline.rules.letters.ledger import OPEN
 from pipeline.rules.people.address import normalise
 from pipeline.stores import standing
 from pipeline.stores.insert import insert_once
@@ -369,10 +370,11 @@ class SqlPeople:
     # ── what they were told ──────────────────────────────────────────────────────────────
 
     def told(self, contact_id: int) -> Sequence[Mapping[str, Any]]:
-        """What this contact was told, latest first.
+        """What this contact was told, or is to be told by a letter, latest first.
 
         Shape: story (public id) and title, or service (key); through (letter, forward, call
-               …), issue (ref or ""), state (of the delivery, or ""), at
+               …), issue (ref or ""), state (of the delivery, or ""), at, goes_at (of a letter
+               that has not left)
         """
         rows = self._connection.execute(
             sa.select(
@@ -382,6 +384,8 @@ class SqlPeople:
                 stories.c.public_id,
                 stories.c.title,
                 deliveries.c.state,
+                deliveries.c.due_at,
+                issues.c.review_until,
                 newsletters.c.key,
                 issues.c.number,
             )
@@ -403,6 +407,9 @@ class SqlPeople:
                 "issue": f"{row.key}/{row.number}" if row.key else "",
                 "state": row.state or "",
                 "at": row.at,
+                "goes_at": max(row.due_at, row.review_until or row.due_at)
+                if row.state in OPEN
+                else None,
             }
             for row in rows
         )

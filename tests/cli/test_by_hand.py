@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from pipeline.cli.people import KINDS
 from pipeline.stages import touch
 from tests.door import ISSUE, Door
@@ -32,3 +34,24 @@ def test_a_service_that_was_told_has_a_name(sent: Door) -> None:
     shown = sent("people", "show", PHILIPPA).out
     assert "None" not in shown
     assert "was told of the service " in shown
+
+
+def test_what_a_letter_is_to_tell_is_told_once_it_has_left(approved: Door) -> None:
+    shown = approved("people", "show", PHILIPPA).out
+    assert "was told" not in shown
+    assert "is to be told of the service" in shown
+    assert f"by {ISSUE} on Thu 19 Nov 2026 07:30" in shown
+    assert "To be told of" in approved("explain", "contact", PHILIPPA, "--all").out
+    person = approved.ask("people", "show", PHILIPPA)
+    assert (person["told"], {one["state"] for one in person["coming"]}) == ([], {"planned"})
+    with closing(approved.database()) as database, database:
+        database.execute("UPDATE deliveries SET state = 'unknown'")
+    shown = approved("people", "show", PHILIPPA).out
+    assert "may have been told of the service" in shown
+    assert "it is not known whether it left" in shown
+    assert "is to be told" not in shown
+    with closing(approved.database()) as database, database:
+        database.execute("UPDATE deliveries SET state = 'accepted'")
+    shown = approved("people", "show", PHILIPPA).out
+    assert "was told of the service" in shown
+    assert "may have been" not in shown

@@ -636,7 +636,7 @@ class Letters:
 def test_every_state_of_a_copy_tells_or_does_not(store: SqlStore) -> None:
     states = {
         "planned", "claimed", "attempting", "accepted", "refused", "deferred", "unknown",
-        "withheld", "delivered", "bounced", "complained",
+        "recalling", "withheld", "delivered", "bounced", "complained",
     }  # fmt: skip
     people = {state: f"{state}@northline.example" for state in sorted(states)}
     ids = bring(store, *(row(2, address) for address in people.values()))
@@ -653,6 +653,8 @@ def test_every_state_of_a_copy_tells_or_does_not(store: SqlStore) -> None:
     with store.read() as tables:
         told = {state: tables.people.told(i) for state, i in zip(people, ids, strict=True)}
     assert {state for state, rows in told.items() if rows} == tells
+    coming = {state for state, rows in told.items() if any(row["goes_at"] for row in rows)}
+    assert coming == {"planned", "claimed", "attempting", "deferred", "recalling"}
 
 
 def test_what_was_told_by_hand_counts_and_shows(store: SqlStore) -> None:

@@ -179,7 +179,10 @@ def _told(tables: Tables, contact: Contact) -> Part:
 
 def _fact(fact: Mapping[str, Any]) -> Part:
     what = f"“{fact['title']}”" if fact["title"] else f"our service {fact['service']}"
-    step = Step(fact["at"], f"Told of {what} through {fact['issue'] or fact['through']}")
+    through = f"{what} through {fact['issue'] or fact['through']}"
+    if fact["goes_at"] is not None:
+        return whole(Step(fact["goes_at"], f"To be told of {through}"))
+    step = Step(fact["at"], f"Told of {through}")
     usual = fact["state"] in ("accepted", "delivered")
     told = replace(step, detail=fact["state"].replace("_", " "))
     return Part((told,), (step if usual else told,))

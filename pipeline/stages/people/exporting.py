@@ -31,7 +31,11 @@ SECTIONS: Sequence[tuple[str, str, str]] = (
     ("decisions", "Whether you get each issue", "One reason for each."),
     ("letters", "Letters to you", "Subject, when, and what became of each copy."),
     ("letter_events", "What happened to your letters", "As we and our mail provider noted it."),
-    ("told", "What you were told", "Stories and services, so that you hear nothing twice."),
+    (
+        "told",
+        "What you were told",
+        "Stories and services, so that you hear nothing twice; also what a letter is to tell.",
+    ),
     ("touches", "Contact with you", "Letters, calls, notes and visits, with what was noted."),
     ("mails", "Mail of ours to you that we logged", "Only that it was sent, not what it says."),
     ("steps", "Who did what", "Each change of how you stand with us, by whom."),

@@ -33,7 +33,8 @@ class Person:
     suppressions: Sequence[Suppression]  #: in force, latest first
     standing: Standing
     stand: Stand
-    told: Sequence[Mapping[str, Any]]  #: latest first
+    told: Sequence[Mapping[str, Any]]  #: latest first; by a letter, once that has left
+    coming: Sequence[Mapping[str, Any]]  #: what letters will tell that have not left
     deliveries: Sequence[Delivery]
 
 
@@ -65,6 +66,7 @@ def show_person(ports: Ports, ref: str) -> Person:
         bases = tables.people.bases(contact.id)
         suppressions = tuple(tables.people.suppressions(contact.id))
         standing = current(tables.people.standing(contact.id), today)
+        facts_told = tables.people.told(contact.id)
         facts = StandingFacts(contact, bool(bases), suppressions, standing)
         return Person(
             contact=contact,
@@ -82,6 +84,7 @@ def show_person(ports: Ports, ref: str) -> Person:
             suppressions=suppressions,
             standing=standing,
             stand=stand(facts, today),
-            told=tables.people.told(contact.id),
+            told=tuple(fact for fact in facts_told if fact["goes_at"] is None),
+            coming=tuple(fact for fact in facts_told if fact["goes_at"] is not None),
             deliveries=tables.deliveries.of_contact(contact.id),
         )
