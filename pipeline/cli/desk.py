@@ -18,7 +18,7 @@ from pipeline.cli.show import as_json, bad, count, quiet, say, table, title, whe
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pipeline.stages.status import NewsletterStatus, Status
+    from pipeline.stages.status import NewsletterStatus, Status, Unfinished
 
 
 @click.command()
@@ -68,14 +68,19 @@ def _answering(state: Status) -> str:
 def _newsletter_row(newsletter: NewsletterStatus, at: datetime) -> tuple[str, str, str]:
     if newsletter.issues:
         nearest = newsletter.issues[0]
-        far = f"{words(nearest.issue.state)}, {nearest.written} of {nearest.stories} written"
-        goes = f"next {_there(nearest.issue.due_at, newsletter)}"
-        return newsletter.title, goes, f"{nearest.issue.ref} {far}"
+        far = f"{nearest.issue.ref} {words(nearest.issue.state)}, {_written(nearest)}"
+        return newsletter.title, f"next {_there(nearest.issue.goes_at, newsletter)}", far
     beat, opens = newsletter.next_beat, newsletter.opens_at
     if beat is None or opens is None:
         return newsletter.title, "its rhythm has ended", ""
     opening = "can be opened" if opens <= at else f"opens {when(opens, newsletter.zone)}"
     return newsletter.title, f"next {_there(beat.due_at, newsletter)}", opening
+
+
+def _written(issue: Unfinished) -> str:
+    if issue.stories:
+        return f"{issue.written} of {issue.stories} written"
+    return f"{count(issue.headlines, 'headline')} only" if issue.headlines else "no stories yet"
 
 
 def _there(moment: datetime, newsletter: NewsletterStatus) -> str:

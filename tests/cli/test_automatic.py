@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -59,6 +60,24 @@ def test_status_and_explain_say_what_happens_next(under_review: Door) -> None:
     assert "It composed itself and goes by itself, unless somebody stops it" in explained
     assert "automatic composed it" in explained
     assert "had its stories already" in explained
+
+
+def test_status_names_when_it_goes_and_what_it_is_made_of(in_review: Door) -> None:
+    def line() -> str:
+        said = " ".join(in_review("status").out.split())
+        return said[said.index("next Tue 1 Dec 2026 07:35 (Europe/London)") :]
+
+    newsletters = in_review.ask("status")["newsletters"]
+    (month,) = (one for one in newsletters if one["key"] == "under-load-month")
+    (issue,) = month["issues"]
+    assert re.search(rf"{MONTH} scheduled, \d of {issue['stories']} written", line())
+    with closing(in_review.database()) as database, database:
+        database.execute("UPDATE snippets SET section = 'noted'")
+    headlines = issue["stories"] + issue["headlines"]
+    assert f"{MONTH} scheduled, {headlines} headlines only" in line()
+    with closing(in_review.database()) as database, database:
+        database.execute("UPDATE snippets SET removed = TRUE")
+    assert f"{MONTH} scheduled, no stories yet" in line()
 
 
 def test_its_approver_has_a_mail_with_both_links(under_review: Door) -> None:

@@ -176,6 +176,7 @@ def _progress(
         written=sum(bool(s.take or s.general_wording) for s in main),
         held_back=held_back,
         missing=sum(finding.blocks for finding in findings),
+        headlines=len(snippets) - len(main),
         recalling=sum(
             number
             for (_, state), number in tables.deliveries.counts(issue.id).items()

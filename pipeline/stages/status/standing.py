@@ -49,6 +49,7 @@ class Unfinished:
     written: int  #: of these, with our take
     held_back: int  #: copies that a stop took back after others had left
     missing: int  #: what lint finds in its words and holds it back
+    headlines: int = 0  #: under "Also noted"
     recalling: int = 0  #: of those held back, copies that a provider is asked for
     unasked: bool = False  #: its review mail was refused, for the approver and address of now
     in_doubt: str = ""  #: who may not have got its review mail
