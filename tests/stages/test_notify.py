@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Down
+from pipeline.errors import Down, SenderRefused
 from pipeline.model.letters import Batch, Envelope, Receipt
-from pipeline.stages.compose import compose_automatic, open_issues, stop
+from pipeline.stages.compose import approve, compose_automatic, open_issues, stop
 from pipeline.stages.deliver import deliver
 from pipeline.stages.notify import NoticesSent, Reminded, remind, send_notices
 from tests.builders import DUE
@@ -114,6 +114,30 @@ def test_a_missed_issue_says_why(weekly):
     assert written(remind(weekly.ports)) == [("not_sent", "Eva Brandt"), ("not_sent", "Liv Haugen")]
     text = notices(weekly, "ferry-weekly/1")[0].text.replace("\n", " ")
     assert "Why: nobody approved the issue in time." in text
+
+
+def test_a_sender_that_is_refused_too_long_is_told_to_its_people(store, tmp_path):
+    scene = build_scene(store, tmp_path)
+    scene.people()
+    issue = scene.ready()
+    approve(scene.acting("liv"), issue.ref)
+
+    class Strict(ScriptedTransport):
+        def send(self, envelopes, batch=None):
+            for envelope in envelopes:
+                raise SenderRefused("The relay does not know this sender.", sender=envelope.sender)
+            yield from ()
+
+    scene.at(issue.due_at)
+    with pytest.raises(SenderRefused, match="Letters of other senders went on"):
+        deliver(replace(scene.ports, transport=Strict()))
+    assert scene.issue().state == "sending"
+    scene.at(issue.due_at + timedelta(hours=26))
+    deliver(replace(scene.ports, transport=ScriptedTransport()))
+    assert scene.issue().state == "missed"
+    assert written(remind(scene.ports)) == [("not_sent", "Eva Brandt"), ("not_sent", "Liv Haugen")]
+    text = notices(scene, issue.ref)[0].text.replace("\n", " ")
+    assert "26 hours late: it does not go out any more" in text
 
 
 def test_the_review_mail_has_what_its_approver_needs(month):
