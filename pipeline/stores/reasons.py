@@ -127,15 +127,24 @@ class SqlReasons:
         return [row.title for row in self._connection.execute(query)]
 
     def operations_about(self, public_id: str) -> Sequence[Operation]:
-        """By subject, or because the public id (26 random characters) stands in what changed."""
+        """By subject, or because the public id (26 random characters) stands in what changed.
+
+        Nothing tells of an issue before it was opened: only what came since is read through.
+        """
         operations = schema.operations
+        opened = sa.select(sa.func.min(operations.c.id)).where(
+            operations.c.subject == f"issue:{public_id}"
+        )
         named = [
             sa.cast(column, sa.Text).contains(public_id, autoescape=True)
             for column in (operations.c.before, operations.c.after)
         ]
         rows = self._connection.execute(
             sa.select(operations)
-            .where(sa.or_(operations.c.subject.endswith(f":{public_id}", autoescape=True), *named))
+            .where(
+                operations.c.id >= sa.func.coalesce(opened.scalar_subquery(), 0),
+                sa.or_(operations.c.subject.endswith(f":{public_id}", autoescape=True), *named),
+            )
             .order_by(operations.c.at, operations.c.id)
         )
         return tuple(_operation(row) for row in rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -110,3 +111,18 @@ def test_nothing_to_undo(store: SqlStore) -> None:
     assert last(store) is None
     with store.read() as tables:
         assert tables.log.last_undoable("eva", ()) is None
+
+
+def test_of_an_issue_only_what_came_since_it_was_opened_is_read_through(store: SqlStore) -> None:
+    issue, story = "i" * 26, "s" * 26
+    named = {"snippets": {issue: {}, story: {}}}
+    add(store, replace(did("note"), after=named))  # none of an issue's can be older: not read
+    add(store, did("open", f"issue:{issue}"))
+    add(store, did("keep", "story:bb"))
+    add(store, replace(did("keep", f"story:{story}"), after=named))
+    add(store, did("stop", f"issue:{issue}"))
+    with store.read() as tables:
+        assert [one.verb for one in tables.reasons.operations_about(issue)] == [
+            "open", "keep", "stop",
+        ]  # fmt: skip
+        assert [one.verb for one in tables.reasons.operations_about(story)] == ["note", "keep"]
