@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipeline.errors import AsterismError, NotFound
+from pipeline.errors import AsterismError, NotFound, SenderRefused
 from pipeline.model.running import JobOutcome, JobRun, JobState, Lease
 from pipeline.owners import this_process
 from pipeline.ports import Ports, Tables
@@ -20,6 +20,8 @@ from pipeline.scheduler.table import Work, jobs
 
 log = logging.getLogger("asterism.jobs")
 
+#: A job that failed in part waits as after so many failures at most.
+_FEW = 3
 BROKEN = "an error in the program ({kind}); its traceback is in the log"
 
 
@@ -191,7 +193,7 @@ def _run(ports: Ports, work: Work, lease: Lease, before: JobState | None) -> Ran
     """Run it, and write down what became of it."""
     started_at, clock = ports.clock.now(), time.perf_counter()
     try:
-        outcome, detail = _done(ports, work)
+        outcome, detail, is_partial = _done(ports, work)
     except BaseException:  # somebody ends the program: another one may run it at once
         with ports.store.write() as tables:
             tables.jobs.let_go(lease)
@@ -202,7 +204,7 @@ def _run(ports: Ports, work: Work, lease: Lease, before: JobState | None) -> Ran
         outcome, detail, lease.owner,
     )  # fmt: skip
     try:
-        _record(ports, work, run, lease)
+        _record(ports, work, run, lease, is_partial)
     except AsterismError as error:  # what it did is done, and whoever comes next finds it so
         log.error("%s: the run could not be written down: %s", run.job, error.message)
         with suppress(AsterismError), ports.store.write() as tables:
@@ -212,25 +214,30 @@ def _run(ports: Ports, work: Work, lease: Lease, before: JobState | None) -> Ran
     return ran
 
 
-def _record(ports: Ports, work: Work, run: JobRun, lease: Lease) -> None:
-    """One that we were asked to cut short is due again at once: something may be left to do."""
+def _record(ports: Ports, work: Work, run: JobRun, lease: Lease, is_partial: bool) -> None:
+    """One that we were asked to cut short is due again at once: something may be left to do.
+
+    One that failed in part comes again soon, however often it did: the rest waits for it.
+    """
     cut_short = run.outcome == "done" and ports.stopping()
     with ports.store.write() as tables:
         state = tables.jobs.states().get(run.job)
         failures = (state.failures if state else 0) + 1 if run.outcome == "failed" else 0
-        next_at = run.finished_at if cut_short else next_after(work.job, run.finished_at, failures)
+        most = min(failures, _FEW) if is_partial else failures
+        next_at = run.finished_at if cut_short else next_after(work.job, run.finished_at, most)
         tables.jobs.record(run, next_at)
         tables.jobs.let_go(lease)
 
 
-def _done(ports: Ports, work: Work) -> tuple[JobOutcome, str]:
+def _done(ports: Ports, work: Work) -> tuple[JobOutcome, str, bool]:
+    """What became of it, in words; whether it failed in part, and did all the rest."""
     try:
-        return "done", work.run(ports)
+        return "done", work.run(ports), False
     except AsterismError as error:
-        return "failed", mask(error.message)
+        return "failed", mask(error.message), isinstance(error, SenderRefused)
     except Exception as error:
         log.exception("%s broke", work.job.name)
-        return "failed", BROKEN.format(kind=type(error).__name__)
+        return "failed", BROKEN.format(kind=type(error).__name__), False
 
 
 def _log(ran: Ran) -> None:
