@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 import pytest
 
-from pipeline.errors import Conflict, Down, NotFound
+from pipeline.errors import Conflict, Down, NotFound, SenderRefused
 from pipeline.ports import Ports
 from pipeline.rules.schedule import Job
 from pipeline.scheduler import Ticked, standing, tick
@@ -107,6 +107,18 @@ def test_a_job_that_fails_is_tried_again_later_and_later(bench: Bench) -> None:
     well = bench.job("deliver", every=MINUTE)
     assert bench.tick(well, after=123 * MINUTE).runs
     assert bench.tick(well, after=124 * MINUTE).runs, "once it works its own pace is back"
+
+
+def test_a_job_that_failed_in_part_comes_again_soon_for_the_rest(bench: Bench) -> None:
+    refused = SenderRefused("The relay takes no mail from one sender.", sender="a@quaytide.example")
+    letters = bench.job("deliver", every=MINUTE, error=refused)
+    at = timedelta(0)
+    for waited in (1, 2, 4, 4, 4, 4):
+        (ran,) = bench.tick(letters, after=at).runs
+        assert ran.outcome == "failed"
+        at += waited * MINUTE
+        assert bench.tick(letters, after=at - timedelta(seconds=1)).runs == ()
+    assert bench.tick(letters, after=at).runs
 
 
 def test_a_job_that_finds_nothing_leaves_no_history(bench: Bench) -> None:
