@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
-from pipeline.errors import Conflict
+from pipeline.errors import AsterismError, Conflict
 from pipeline.model.catalog import Staff
 from pipeline.model.letters import Batch, Envelope, Receipt
 from pipeline.ports import Ports
 from pipeline.rules.letters.ledger import NOT_ASKED
 from pipeline.stages.adopt import adopt
 from pipeline.stages.compose import approve, compose_automatic, open_issues, show, stop
+from pipeline.stages.compose.holding import take_back_unasked
 from pipeline.stages.deliver import deliver
 from pipeline.stages.explain import explain_issue
 from pipeline.stages.notify import remind, send_notices
@@ -28,6 +32,7 @@ from tests.compose_automatic import (
     weekly_goes_out,
 )
 from tests.compose_scene import Scene, log_of
+from tests.people_scene import raw
 
 LIV, EVA, TOM = (f"{name}@quaytide.example" for name in ("liv", "eva", "tom"))
 WHY = f"the mail that asks Liv Haugen to look at it was refused (550 no such user {LIV})"
@@ -387,3 +392,60 @@ def test_who_may_have_heard_late_has_time_as_well(month):
 def test_only_the_approver_of_the_file_says_yes(held):
     with pytest.raises(Conflict, match="Only Liv Haugen approves"):
         approve(replace(held.ports, actor="eva"), MONTH)
+
+
+def test_who_takes_it_back_and_who_stops_it_do_not_wait_for_each_other(month):
+    """On PostgreSQL, rows that are locked in another order would end one of them."""
+    compose_automatic(month.ports)
+    send_notices(month.ports)
+    taking_back, seen, failed = threading.get_ident(), [], []
+
+    def press() -> None:
+        try:
+            stop(month.scene.ports, MONTH)
+        except AsterismError as error:
+            failed.append(error)
+
+    other = threading.Thread(target=press)
+
+    def between(connection, cursor, statement, parameters, context, many):
+        """Before the second of the two tables that both of them write."""
+        if threading.get_ident() != taking_back or not statement.startswith(
+            ("UPDATE deliveries", "UPDATE issues")
+        ):
+            return
+        seen.append(statement.split()[1])
+        if len(seen) == 2:
+            other.start()
+            _until_it_waits(month.scene.store)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", between)
+    try:
+        list(take_back_unasked(month.ports))
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", between)
+        other.join(60)
+    assert set(seen) == {"deliveries", "issues"}
+    assert failed == []
+    assert month.issue.state == "stopped"
+
+
+def _until_it_waits(store) -> None:
+    """Until somebody waits for a row; SQLite has one writer, who waits before it has read any."""
+    waits = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock'"
+    )
+    if _dialect(store) == "sqlite":
+        return
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with raw(store) as connection:
+            if connection.scalar(waits):
+                return
+    pytest.fail("nobody waits")
+
+
+def _dialect(store) -> str:
+    with store.read() as tables:
+        return tables.people._connection.dialect.name

@@ -95,10 +95,11 @@ def _take_back(ports: Ports, issue: Issue) -> Iterator[HeldBack]:
         if not nobody_asked(reviews):
             return
         reason = _why(ports, issue, reviews)
+        # copies before their issue, as a stop locks them: else each waits for the other
+        held_back = tables.deliveries.withhold_planned(issue.id, NOT_ASKED, now)
         tables.letters.set_state(
             issue.id, state, reason=reason, approved_by="", expect=("scheduled", "sending")
         )
-        held_back = tables.deliveries.withhold_planned(issue.id, NOT_ASKED, now)
         if _has_begun(tables, issue):
             raise Conflict(f"Issue {issue.ref} begins to leave this very moment.")
         tables.letters.retire_editions(issue.id, now)
