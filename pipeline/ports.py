@@ -1020,8 +1020,13 @@ class DeliveriesTable(Protocol):
         """Write that these are to be called back, durable before anybody asks; how many."""
         ...
 
-    def take_recalls(self, owner: str, lease_until: datetime, now: datetime) -> Sequence[Recalling]:
-        """What is to be called back and nobody asks for, from now on ours to ask for."""
+    def take_recalls(
+        self, owner: str, lease_until: datetime, now: datetime, apart: Collection[str] = ...
+    ) -> Sequence[Recalling]:
+        """One batch that is to be called back and nobody asks for, from now on ours to ask for.
+
+        Shape:  apart are the provider's ids of batches that had their turn
+        """
         ...
 
     def end_recall(

@@ -463,11 +463,12 @@ class SqlDeliveries:
         """What a person says of an issue's copies in doubt: accepted, planned or withheld.
 
         Counts of what they came to. A copy that news have settled meanwhile stays as it is.
-        Where the issue does not go any more, a planned one is held back with the others.
+        Where the issue does not go any more, a planned one is held back with the others; and so
+        is one that a stop asked back, wherever its issue stands: its words were stopped.
         """
         if state == "planned" and not self._still_goes(issue_id):
             state, reason = "withheld", ledger.STOPPED
-        decided = 0
+        decided: Counter[DeliveryState] = Counter()
         for start in range(0, len(given), PAGE):
             standing = self._locked([one.id for one in given[start : start + PAGE]])
             ids = [
@@ -477,9 +478,13 @@ class SqlDeliveries:
             if state == "accepted":
                 self._write([(id_, ledger.Settlement(state, reason)) for id_ in ids], now)
             else:
+                stopped = recalls.asked_back(self._connection, ids) if state == "planned" else ()
+                self._take_back(stopped, "withheld", ledger.STOPPED, now, attempts=0)
+                decided["withheld"] += len(stopped)
+                ids = [id_ for id_ in ids if id_ not in set(stopped)]
                 self._take_back(ids, state, reason, now, attempts=0)
-            decided += len(ids)
-        return {state: decided}
+            decided[state] += len(ids)
+        return decided
 
     def went_out(self, issue_id: int, reason: str, at: datetime) -> int:
         """A person says that all copies which wait or are in doubt left at that time; how many.
@@ -562,9 +567,14 @@ class SqlDeliveries:
         note(self._connection, [(row.id, "recalling", ledger.STOPPED) for row in rows], now)
         return len(rows)
 
-    def take_recalls(self, owner: str, lease_until: datetime, now: datetime) -> Sequence[Recalling]:
-        """What is to be called back and nobody asks for, from now on ours to ask for."""
-        rows = recalls.take(self._connection, owner, lease_until, now)
+    def take_recalls(
+        self, owner: str, lease_until: datetime, now: datetime, apart: Collection[str] = ()
+    ) -> Sequence[Recalling]:
+        """One batch that is to be called back and nobody asks for, from now on ours to ask for.
+
+        Shape:  apart are the provider's ids of batches that had their turn
+        """
+        rows = recalls.take(self._connection, owner, lease_until, now, apart)
         return [
             Recalling(
                 replace(_delivery(row), fence=row.fence + 1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pipeline.model.letters import Batch
 from pipeline.rules.letters.ledger import STOPPED
 from pipeline.stores.due import lease_is_over
-from pipeline.stores.schema import batch_copies, batches, deliveries
+from pipeline.stores.schema import batch_copies, batches, deliveries, delivery_events
 
 PAGE = 1000
 
@@ -72,12 +72,26 @@ def begin(connection: sa.Connection, rows: Sequence[sa.Row[Any]], now: datetime)
 
 
 def take(
-    connection: sa.Connection, owner: str, lease_until: datetime, now: datetime
+    connection: sa.Connection,
+    owner: str,
+    lease_until: datetime,
+    now: datetime,
+    apart: Collection[str] = (),
 ) -> Sequence[sa.Row[Any]]:
-    """Rows that nobody is asking for, ours from now on; each as it was before."""
+    """Rows of one batch that nobody is asking for, ours from now on; each as it was before.
+
+    The batch that leaves first; those apart, by the provider's id, had their turn.
+    """
+    waiting = (deliveries.c.state == "recalling", lease_is_over(now))
+    first = connection.scalar(
+        _with_batch(batches.c.id)
+        .where(*waiting, batches.c.provider_id.not_in(apart))
+        .order_by(batches.c.send_at, batches.c.id)
+        .limit(1)
+    )
     rows = connection.execute(
         _with_batch(deliveries)
-        .where(deliveries.c.state == "recalling", lease_is_over(now))
+        .where(*waiting, batches.c.id == first)
         .order_by(deliveries.c.id)
         .with_for_update(of=deliveries, skip_locked=True)
     ).all()
@@ -88,6 +102,22 @@ def take(
             .values(claimed_by=owner, lease_until=lease_until, fence=deliveries.c.fence + 1)
         )
     return rows
+
+
+def asked_back(connection: sa.Connection, ids: Sequence[int]) -> Sequence[int]:
+    """Of these, the copies that a stop asked back since they were last planned."""
+    asked, planned = delivery_events.alias("asked"), delivery_events.alias("planned")
+    anew = sa.exists().where(
+        planned.c.delivery_id == asked.c.delivery_id,
+        planned.c.state == "planned",
+        planned.c.id > asked.c.id,
+    )
+    return connection.scalars(
+        sa.select(asked.c.delivery_id)
+        .where(asked.c.delivery_id.in_(ids), asked.c.state == "recalling", ~anew)
+        .distinct()
+        .order_by(asked.c.delivery_id)
+    ).all()
 
 
 def put_back(

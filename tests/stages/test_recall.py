@@ -305,6 +305,27 @@ def test_killed_while_asking_and_too_late_after_that_nobody_knows(out: Sending) 
     assert out.rows(schema.touches) == 0
 
 
+def test_who_waits_for_its_turn_was_not_asked_for(sending: Sending) -> None:
+    """The first of three batches takes so long that the next run comes by, too late for all."""
+
+    class Slow(Transport):
+        def call_back(self, batch: Batch) -> Recall:
+            sending.later(timedelta(minutes=6))
+            assert call_back(sending.ports) == CalledBack(gone=4, unknown=2, why=TOO_LATE)
+            return super().call_back(batch)
+
+    settings = SendGridSettings(key=KEY, url=sending.fake.url, timeout_s=60)
+    slow = Slow(settings, sending.scene.clock.now, pauses_s=())
+    slow.batch_size = 2
+    its_ports = replace(sending.ports, transport=slow)
+    deliver(its_ports)
+    assert len(sending.batches()) == 3
+    stop(its_ports, REF)
+    assert call_back(its_ports) == CalledBack()
+    assert sending.states() == {"accepted": 4, "unknown": 2}
+    assert len(sending.arrived()) == LETTERS
+
+
 def test_a_stop_that_nobody_took_up_in_time_leaves_them_as_they_were(out: Sending) -> None:
     """Nobody has asked, so SendGrid surely lets them go."""
     stop(out.ports, REF)
@@ -357,6 +378,52 @@ def test_a_doubt_of_what_was_stopped_is_not_sent_again_by_policy(out: Sending) -
     out.later(timedelta(hours=8))
     assert deliver(its_ports).total("accepted") == 0
     assert out.states() == {"unknown": LETTERS}
+
+
+def test_a_person_s_word_that_it_did_not_leave_sends_nothing_that_was_stopped(out: Sending) -> None:
+    stop(out.ports, REF, "a name is wrong")
+    out.fake.script(Fault("drop_after", on="hold"))
+    call_back(out.ports)
+    out.later(timedelta(minutes=6))
+    deliver(out.ports)
+    assert out.scene.issue().reason == f"{LETTERS} unknown"
+    one = out.copies()[0].public_id
+    part = resolve(out.ports, [one], "not_sent")
+    assert (part.planned, part.withheld, part.issues) == (
+        0,
+        1,
+        (("ferry-weekly/1", "partly_sent"),),
+    )
+    assert out.scene.issue().reason == "stopped, and not sent, says liv"
+    rest = resolve(out.ports, [REF], "not_sent")
+    assert (rest.planned, rest.withheld, rest.issues) == (
+        0, LETTERS - 1, (("ferry-weekly/1", "stopped"),)
+    )  # fmt: skip
+    assert deliver(out.ports).issues == ()
+    out.scene.write(out.scene.story_ids[0], title="Quay 1, corrected")
+    approve(out.ports, REF)
+    assert deliver(out.ports).total("accepted") == LETTERS
+    assert out.arrived() == {one.public_id: 1 for one in out.copies()}
+    assert all("Quay 1, corrected" in one.html for one in out.fake.inbox()
+               if one.recipient == "ada@northline.example")  # fmt: skip
+
+
+def test_nor_does_it_when_the_rest_was_approved_with_other_words(out: Sending) -> None:
+    with out.scene.store.write() as tables:
+        (first, *others) = tables.deliveries.of_issue(out.scene.issue().id)
+    stop(out.ports, REF)
+    with out.scene.store.write() as tables:
+        now = out.scene.clock.now()
+        taken = tables.deliveries.take_recalls("me", now + timedelta(seconds=90), now)
+        mine = [one for one in taken if one.copy.id == first.id]
+        rest = [one for one in taken if one.copy.id != first.id]
+        tables.deliveries.end_recall(mine, Recall("unsure", "the line broke"), now)
+        tables.deliveries.end_recall(rest, Recall("called_back"), now)
+    approve(out.ports, REF)
+    assert out.scene.issue().state == "scheduled"
+    resolved = resolve(out.ports, [first.public_id], "not_sent")
+    assert (resolved.planned, resolved.withheld) == (0, 1)
+    assert deliver(out.ports).total("accepted") == len(others)
 
 
 # ── while it is posted, and what the world tells ─────────────────────────────────────────

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from pipeline.model.letters import Batch, DeliveryState, IssueState, Recall, Recalling
+from pipeline.model.letters import DeliveryState, IssueState, Recall, Recalling
 from pipeline.model.log import Operation
 from pipeline.owners import is_dead, this_process
 from pipeline.ports import Ports, Tables
@@ -49,31 +49,33 @@ def call_back(ports: Ports) -> CalledBack:
 
     Raises: Down when the store cannot be reached
     """
-    done = CalledBack()
-    batches = _take(ports, this_process())
-    for (transport, batch), copies in batches.items():
+    done, asked, left_by = CalledBack(), set[str](), set[str]()
+    while copies := _take(ports, asked):
+        batch, transport = copies[0].batch, copies[0].copy.transport
+        asked.add(batch.provider_id)
+        left_by.add(transport)
         if transport == ports.transport.name:
             went = ports.transport.call_back(batch)
         else:
             said = f"it left by {transport}, and mail leaves by {ports.transport.name} now"
             went = Recall("stays", said)
         done += _write(ports, copies, went)
-    if any(transport == ports.transport.name for transport, _ in batches):
+    if ports.transport.name in left_by:
         ports.transport.finish()  # of one that was not asked another thread may hold the line
     return done
 
 
-def _take(ports: Ports, owner: str) -> Mapping[tuple[str, Batch], Sequence[Recalling]]:
-    """Ours before anybody is asked, by the batch that is asked for."""
+def _take(ports: Ports, asked: Collection[str]) -> Sequence[Recalling]:
+    """The next batch, ours before anybody is asked for it.
+
+    One at a time: of what waits for its turn nobody has asked, and should we be slow or die, it
+    is still known that the provider has it.
+    """
     now = ports.clock.now()
     with ports.store.write() as tables:
         for dead in filter(is_dead, tables.deliveries.holders()):
             tables.deliveries.end_leases(dead, now)
-        taken = tables.deliveries.take_recalls(owner, now + LEASE, now)
-    found: dict[tuple[str, Batch], list[Recalling]] = {}
-    for one in taken:
-        found.setdefault((one.copy.transport, one.batch), []).append(one)
-    return found
+        return tables.deliveries.take_recalls(this_process(), now + LEASE, now, asked)
 
 
 def _write(ports: Ports, copies: Sequence[Recalling], went: Recall) -> CalledBack:

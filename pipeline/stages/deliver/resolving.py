@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from pipeline.errors import BadInput, NotFound
 from pipeline.model.letters import Delivery, DeliveryState, Issue, IssueState
 from pipeline.model.log import Operation
 from pipeline.ports import Ports, Tables
+from pipeline.rules.letters.ledger import finish
 from pipeline.rules.mask import mask
 from pipeline.stages.deliver.lateness import GONE, too_late
 
@@ -77,8 +79,8 @@ def resolve(ports: Ports, refs: Sequence[str], outcome: Resolution) -> Resolved:
     """A person says what became of copies in doubt; each ref names an issue or a copy.
 
     `sent` counts them as gone. `not_sent` plans them again, unless the issue's time is past
-    or a stop holds the issue back. The issue moves on when no doubt is left. A copy that is
-    in doubt no more stays as it is.
+    or a stop holds the issue, or asked for the copy, back. The issue moves on when no doubt
+    is left. A copy that is in doubt no more stays as it is.
 
     Shape:  without refs: all that are in doubt
     Raises: NotFound, BadInput
@@ -106,8 +108,13 @@ def _decide(
 ) -> tuple[Issue, Mapping[DeliveryState, int]]:
     now = ports.clock.now()
     state, reason = _verdict(ports, issue, outcome)
+    is_of_doubts = finish(_by_state(tables, issue)) == (issue.state, issue.reason)
     counts = tables.deliveries.decide(issue.id, copies, state, reason, now)
     moved = tables.deliveries.move_on(issue.id, now)
+    if is_of_doubts and moved.reason == issue.reason and counts.get("withheld"):
+        # what a stop asked back is held back again: the doubts are its reason no more
+        reason = f"stopped, and not sent, says {ports.actor}"
+        moved = tables.letters.set_state(issue.id, moved.state, reason=reason)
     tables.log.add(
         Operation(
             actor=ports.actor,
@@ -125,6 +132,13 @@ def _decide(
         )
     )
     return moved, counts
+
+
+def _by_state(tables: Tables, issue: Issue) -> Mapping[DeliveryState, int]:
+    summed: Counter[DeliveryState] = Counter()
+    for (_, state), number in tables.deliveries.counts(issue.id).items():
+        summed[state] += number
+    return summed
 
 
 def _verdict(ports: Ports, issue: Issue, outcome: Resolution) -> tuple[DeliveryState, str]:
