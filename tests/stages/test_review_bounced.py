@@ -12,6 +12,7 @@ from pipeline.errors import Down
 from pipeline.ports import Ports
 from pipeline.rules.letters.ledger import NOT_ASKED
 from pipeline.scheduler import words
+from pipeline.settings import SendGridSettings
 from pipeline.stages.adopt import adopt
 from pipeline.stages.compose import compose_automatic, show
 from pipeline.stages.deliver import deliver
@@ -20,6 +21,8 @@ from pipeline.stages.listen import TakenIn, take_in
 from pipeline.stages.notify import send_notices
 from pipeline.stages.status import status
 from pipeline.stores import schema
+from pipeline.transports.sendgrid.events import SendGridEvents
+from pipeline.transports.sendgrid.send import SendGridTransport
 from tests.compose_automatic import (
     MONTH,
     MONTH_DUE,
@@ -29,6 +32,7 @@ from tests.compose_automatic import (
     weekly_goes_out,
 )
 from tests.compose_scene import log_of
+from tests.fake_sendgrid import KEY, FakeSendGrid
 from tests.people_scene import ASKED, bring, row
 from tests.provider import SignedEvents, Told, posting
 from tests.stages.test_review_refused import EVA, LIV, TOM, ChoosyTransport, Month
@@ -225,3 +229,28 @@ def test_a_run_tells_of_it_in_a_line():
     assert words.taken_in(TakenIn(postings=1, events=1, lost=1)) == (
         "1 posting: 1 event, 0 copies moved, 1 notice to ourselves did not arrive"
     )
+
+
+def test_sendgrid_tells_of_the_very_mail_that_it_took(store, tmp_path):
+    """Its own event, with the id that the mail carried there."""
+    scene = month_scene(store, tmp_path)
+    scene.people()
+    weekly_goes_out(scene)
+    scene.person("Fay", "northline")
+    open_month(scene)
+    with FakeSendGrid(tmp_path / "sendgrid", at=REVIEW_AT) as fake:
+        settings = SendGridSettings(key=KEY, url=fake.url, timeout_s=60)
+        transport = SendGridTransport(settings, scene.clock.now, pauses_s=())
+        ports = replace(scene.ports, transport=transport, events=SendGridEvents(fake.public_key))
+        compose_automatic(ports)
+        send_notices(ports)
+        (mail,) = [one for one in fake.inbox() if one.recipient == LIV]
+        for what in ("processed", "bounce"):
+            (posted,) = fake.postings(fake.events(what, copies=[mail]))
+            headers = {name.lower(): value for name, value in posted.headers.items()}
+            taken = take_in(ports, posted.body, headers)
+        assert taken == TakenIn(postings=1, events=1, lost=1)
+        (held,) = compose_automatic(ports).held_back
+        transport.finish()
+    assert "came back (5.1.1 550 5.1.1 no such mailbox)" in held.reason
+    assert scene.issue(MONTH).state == "in_review"

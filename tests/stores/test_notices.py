@@ -37,6 +37,42 @@ def claimed(notices, owner="one", at=NOW):
     return notices.claim(owner, at + 2 * MINUTE, at, 10)
 
 
+@pytest.mark.parametrize(
+    ("was", "news", "now_is"),
+    [
+        ("planned", "delivered", "planned"),  # its sender will say so
+        ("attempting", "accepted", "attempting"),
+        ("attempting", "bounced", "bounced"),
+        ("unknown", "accepted", "accepted"),
+        ("accepted", "delivered", "delivered"),
+        ("accepted", "refused", "refused"),
+        ("delivered", "bounced", "bounced"),
+        ("bounced", "delivered", "bounced"),
+        ("refused", "accepted", "refused"),
+        ("accepted", "complained", "complained"),
+    ],
+)
+def test_what_the_world_tells_only_adds_to_what_is_known(notices, was, news, now_is):
+    notices.add(WRITE)
+    if was != "planned":
+        notices.attempting(claimed(notices))
+        (held,) = notices.of("issue:a")
+        if was in ("accepted", "refused", "unknown"):
+            notices.settle([(held, Receipt(held.public_id, was, "at once"))], NOW)
+        elif was in ("delivered", "bounced"):
+            notices.hear_all([(held.public_id, was, "before")], NOW)
+            notices.settle([(held, Receipt(held.public_id, "accepted"))], NOW)
+            notices.hear_all([(held.public_id, was, "before")], NOW)
+    (one,) = notices.of("issue:a")
+    assert one.state == was
+    moved = notices.hear_all([(one.public_id, news, "they say"), ("x" * 26, news, "")], NOW)
+    (after,) = notices.of("issue:a")
+    assert after.state == now_is
+    assert list(moved) == ([after] if now_is != was else [])
+    assert after.reason == ("they say" if now_is != was else one.reason)
+    assert list(notices.hear_all([(one.public_id, news, "again")], NOW)) == []
+
+
 def test_each_kind_once_to_each_about_one_thing(notices):
     assert notices.add(WRITE)
     assert not notices.add(replace(WRITE, subject="again"))

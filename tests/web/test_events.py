@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from pipeline.model.letters import Event
+from pipeline.model.letters import Event, Notice
 from pipeline.ports import Ports
 from pipeline.stages.deliver import deliver
 from pipeline.stages.listen import take_in_waiting
@@ -77,6 +77,24 @@ def test_what_is_signed_is_kept_answered_and_understood(scene: Scene, site: Site
         assert (answer.status, answer.body) == (204, "")
         assert [one for one, _ in kept(scene)] == [body]
     eventually(scene, {"accepted": 2, "delivered": 1})
+
+
+def test_that_our_own_mail_came_back_is_in_the_log(
+    scene: Scene, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    notice = Notice(
+        "review", f"issue:{scene.issue.public_id}", "liv", "liv@quaytide.example", "Liv Haugen",
+        "Look", "<p>x</p>", "x", NOW, public_id="n" * 26,
+    )  # fmt: skip
+    with scene.store.write() as tables:
+        tables.notices.add(notice)
+    body, headers = posting([Told("1", "n" * 26, "bounce", "550 liv@quaytide.example")])
+    assert site.ask("POST", "/events", body, headers).status == 204
+    ends = time.monotonic() + 60  # it is understood after the answer
+    while "1 mail among ourselves did not arrive" not in caplog.text:
+        assert time.monotonic() < ends, caplog.text
+        time.sleep(0.01)
+    assert "liv@" not in caplog.text
 
 
 def test_what_is_not_signed_is_told_nothing(scene: Scene, site: Site) -> None:
