@@ -95,6 +95,8 @@ def test_it_holds_the_issue_back_and_is_told(month, what, state, how):
     month.scene.at(MONTH_DUE + timedelta(hours=1))  # before the next look no copy leaves
     assert deliver(month.ports).total("accepted") == 0
     month.scene.at(REVIEW_AT + timedelta(minutes=5))
+    assert any("nobody got its review mail" in one.what for one in status(month.ports).next)
+    assert "nobody got its review mail" in show(month.ports, MONTH).next_step
     month.tick()
     issue = month.issue
     assert (issue.state, issue.reason, issue.approved_by) == ("in_review", reason, "")

@@ -16,7 +16,7 @@ from pipeline.rules.letters.content_lock import why_locked
 from pipeline.rules.letters.curated import HEAD_LABELS, tidy_field
 from pipeline.rules.letters.curator_notes import moment_in_words
 from pipeline.rules.letters.wall import numbered
-from pipeline.rules.notices import in_doubt, why_not_asked
+from pipeline.rules.notices import in_doubt, nobody_asked, why_not_asked
 from pipeline.stages.compose.holding import approver_of, reviews_of
 from pipeline.stages.compose.planning import check, make_plan, render_all
 from pipeline.stages.compose.reading import (
@@ -128,7 +128,10 @@ def _frozen(ports: Ports, tables: Tables, issue: Issue) -> IssueView:
 
 
 def _doubt(tables: Tables, issue: Issue) -> str:
-    name = in_doubt(reviews_of(tables, issue))
+    reviews = reviews_of(tables, issue)
+    if nobody_asked(reviews):
+        return " But nobody got its review mail: the next run of the jobs holds it back."
+    name = in_doubt(reviews)
     return f" Whether its review mail reached {name} is not known." if name else ""
 
 

@@ -220,6 +220,9 @@ def _going(newsletter: NewsletterStatus, progress: Unfinished, name: str) -> Nex
     when = moment_in_words(issue.goes_at, newsletter.zone)
     if issue.review_until is None:
         return Next(f"{name} is approved and goes out on {when}.")
+    if progress.unasked:
+        what = f"{name} composed itself, but nobody got its review mail: the jobs hold it back."
+        return Next(what, "asterism tick")
     if progress.in_doubt:
         doubt = (
             f" Whether its review mail reached {progress.in_doubt} is not known: say so to them."
