@@ -207,7 +207,9 @@ def test_deliver_again_sends_nothing(sent: Door) -> None:
     assert sent.ask("deliver") == {
         "issues": [], "settled_doubts": 0, "next_due_at": None, "left_in_doubt": 0, "limit": "",
         "stopped": False,
-        "recalled": {"called_back": 0, "gone": 0, "unknown": 0, "waiting": 0, "why": ""},
+        "recalled": {
+            "called_back": 0, "gone": 0, "unknown": 0, "waiting": 0, "why": "", "issues": [],
+        },
     }  # fmt: skip
     assert sent.state() == before
 
