@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -93,7 +94,7 @@ class Month:
         firm = replace(catalog.firm, staff=(*catalog.firm.staff, new))
         self.scene.ports = replace(self.scene.ports, catalog=replace(catalog, firm=firm))
 
-    def constellation(self, **changes: str) -> None:
+    def constellation(self, **changes: Any) -> None:
         """Somebody mends constellations/ferries.yaml."""
         catalog = self.scene.ports.catalog
         (ferries,) = catalog.constellations
@@ -392,6 +393,17 @@ def test_who_may_have_heard_late_has_time_as_well(month):
 def test_only_the_approver_of_the_file_says_yes(held):
     with pytest.raises(Conflict, match="Only Liv Haugen approves"):
         approve(replace(held.ports, actor="eva"), MONTH)
+
+
+def test_one_whose_newsletter_no_file_has_any_more_is_taken_back_too(month):
+    compose_automatic(month.ports)
+    send_notices(month.ports)
+    (ferries,) = month.scene.ports.catalog.constellations
+    others = tuple(one for one in ferries.newsletters if one.key != MONTH)
+    month.constellation(newsletters=others)
+    adopt(month.ports)
+    month.tick()
+    assert (month.issue.state, month.issue.reason) == ("in_review", WHY)
 
 
 def test_who_takes_it_back_and_who_stops_it_do_not_wait_for_each_other(month):

@@ -64,9 +64,7 @@ def take_back_unasked(ports: Ports) -> Iterator[HeldBack]:
     with ports.store.read() as tables:
         unasked = [
             issue
-            for constellation in ports.catalog.constellations
-            for newsletter in constellation.newsletters
-            for issue in tables.letters.issues(newsletter.key)
+            for issue in tables.letters.issues()  # of newsletters that no file has any more, too
             if _goes_by_itself(issue)
             and nobody_asked(reviews_of(tables, issue))
             and not _has_begun(tables, issue)
