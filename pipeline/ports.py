@@ -940,7 +940,7 @@ class DeliveriesTable(Protocol):
         ...
 
     def give_back(self, deliveries: Sequence[Delivery], reason: str, now: datetime) -> int:
-        """Attempting or recalling rows that surely did not leave are planned again; how many.
+        """Attempting rows that surely did not leave are planned again, recalling ones held back.
 
         The attempt does not count, and whoever held them can no longer settle them.
         """

@@ -423,11 +423,12 @@ class SqlDeliveries:
         return [replace(_delivery(row), fence=row.fence + 1) for row in rows]
 
     def give_back(self, given: Sequence[Delivery], reason: str, now: datetime) -> int:
-        """Attempting or recalling rows that surely did not leave are planned again; how many.
+        """Attempting rows that surely did not leave are planned again; how many rows in all.
 
         The attempt does not count, and whoever held them can no longer settle them. Of an
-        issue that was stopped meanwhile they are held back like the others; a stop at this very
-        moment waits for us, and looks once more for what is planned.
+        issue that was stopped meanwhile they are held back like the others, and recalling rows
+        always are: a stop took them. A stop at this very moment waits for us, and looks once
+        more for what is planned.
         """
         standing = self._locked([delivery.id for delivery in given])
         ids = [
@@ -437,7 +438,10 @@ class SqlDeliveries:
             if _is_held(standing.get(delivery.id), delivery, state)
         ]
         going = self._going({standing[id_].issue_id for id_ in ids})
-        back = [id_ for id_ in ids if standing[id_].issue_id in going]
+        back = [
+            id_ for id_ in ids
+            if standing[id_].issue_id in going and standing[id_].state != "recalling"
+        ]  # fmt: skip
         self._take_back(back, "planned", reason, now)
         self._take_back(sorted({*ids} - {*back}), "withheld", ledger.STOPPED, now)
         return len(ids)

@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from pipeline.errors import Conflict
 from pipeline.model.letters import Batch, Delivery, Envelope, Recall, Receipt
 from pipeline.ports import Ports
-from pipeline.rules.letters.ledger import STOPPED
+from pipeline.rules.letters.ledger import RESTORED_AT, STOPPED
 from pipeline.settings import SendGridSettings
 from pipeline.stages.compose import approve, preview, review, stop, stop_by_link
-from pipeline.stages.deliver import CalledBack, call_back, deliver, list_doubts, resolve
+from pipeline.stages.deliver import CalledBack, call_back, deliver, list_doubts, resolve, went_out
 from pipeline.stages.explain import explain_issue
 from pipeline.stages.listen import take_in
 from pipeline.stages.people import erase
@@ -406,6 +406,24 @@ def test_a_person_s_word_that_it_did_not_leave_sends_nothing_that_was_stopped(ou
     assert out.arrived() == {one.public_id: 1 for one in out.copies()}
     assert all("Quay 1, corrected" in one.html for one in out.fake.inbox()
                if one.recipient == "ada@northline.example")  # fmt: skip
+
+
+def test_nobody_says_that_it_went_out_while_it_is_called_back(out: Sending) -> None:
+    stop(out.ports, REF)
+    with out.scene.store.write() as tables:
+        tables.jobs.set_mark(RESTORED_AT, out.scene.clock.now().isoformat())
+    with pytest.raises(Conflict, match="being called back"):
+        went_out(out.ports, REF)
+    assert call_back(out.ports).called_back == LETTERS
+    assert out.scene.issue().state == "stopped"
+
+
+def test_what_comes_back_is_held_back_wherever_its_issue_stands(out: Sending) -> None:
+    stop(out.ports, REF)
+    with out.scene.store.write() as tables:
+        tables.letters.set_state(out.scene.issue().id, "sending")
+    assert call_back(out.ports).called_back == LETTERS
+    assert out.states() == {"withheld": LETTERS}
 
 
 def test_nor_does_it_when_the_rest_was_approved_with_other_words(out: Sending) -> None:

@@ -51,7 +51,8 @@ def went_out(ports: Ports, ref: str) -> Allowed:
     Nothing leaves. Its copies that wait, or are in doubt, count as sent at the issue's time, so
     that its readers count as told; it is over as if it had gone by itself.
 
-    Raises: NotFound; Conflict when nothing holds it back, or it has no copies to speak of
+    Raises: NotFound; Conflict when nothing holds it back, when it has no copies to speak of,
+            or when copies are being called back
     """
     now = ports.clock.now()
     with ports.store.write() as tables:
@@ -66,6 +67,11 @@ def went_out(ports: Ports, ref: str) -> Allowed:
                 f"Once it is approved (asterism issue approve {issue.ref}) it does; nothing "
                 f"leaves before you allow it, and then `asterism deliver allow {issue.ref} "
                 "--went-out` says that it did.",
+            )
+        if any(state == "recalling" for _, state in tables.deliveries.counts(issue.id)):
+            raise Conflict(
+                f"Copies of issue {issue.ref} are being called back at this moment.",
+                "`asterism deliver` asks for them, and so does the service; say it after that.",
             )
         _let_go(ports, tables, issue)
         reason = f"went out before the restore, says {ports.actor}"
