@@ -349,7 +349,11 @@ def test_a_story_that_many_were_told_in_short(scene: Scene) -> None:
     scene.open()
     curate.keep(scene.acting("eva"), REF, story)
     scene.finish()
-    send(scene)
+    approve(scene.ports, REF)
+    coming = explain_story(scene.ports, story).short[-1]
+    assert coming.what == "To be told to 6 people at 2 accounts, in ferry-weekly/1"
+    scene.at(scene.issue().due_at)
+    deliver(scene.ports)
 
     told = explain_story(scene.ports, story)
 

@@ -10,6 +10,7 @@ from pipeline.model.log import Step
 from pipeline.model.news import Story
 from pipeline.ports import Ports, Tables
 from pipeline.rules.deeds import changes_in_words, in_words, touches
+from pipeline.rules.letters.ledger import OPEN
 from pipeline.rules.news.mentions import why_touched
 from pipeline.stages.explain.parts import Part, Parts, count, first, joined, latest, whole
 
@@ -180,20 +181,21 @@ def _told(tables: Tables, story: Story) -> Part:
     steps = tuple(_person(row) for row in told)
     if len(told) <= TOLD:
         return whole(*steps)
-    ways: dict[str, list[Mapping[str, Any]]] = {}
+    ways: dict[tuple[str, bool], list[Mapping[str, Any]]] = {}
     for row in told:
-        ways.setdefault(_through(row), []).append(row)
-    return Part(steps, tuple(_counted(way, rows) for way, rows in ways.items()))
+        ways.setdefault((_through(row), row["delivery_state"] in OPEN), []).append(row)
+    return Part(steps, tuple(_counted(*way, rows) for way, rows in ways.items()))
 
 
-def _counted(way: str, rows: Sequence[Mapping[str, Any]]) -> Step:
+def _counted(way: str, is_coming: bool, rows: Sequence[Mapping[str, Any]]) -> Step:
+    told = "To be told" if is_coming else "Told"
     people = count(len({row["contact"] for row in rows}), "person", "people")
     accounts = count(len({row["account"] for row in rows}), "account", "accounts")
     states = Counter(
         row["delivery_state"].replace("_", " ") for row in rows if row["delivery_state"]
     )
     detail = ", ".join(f"{number} {state}" for state, number in states.most_common())
-    return Step(rows[-1]["at"], f"Told to {people} at {accounts}, {way}", detail)
+    return Step(rows[-1]["at"], f"{told} to {people} at {accounts}, {way}", detail)
 
 
 def _person(row: Mapping[str, Any]) -> Step:
