@@ -149,14 +149,17 @@ def open_despite_mistakes(
     """As open_ports(), for what sends nothing and cannot wait until a file is mended.
 
     Shape:  the mistakes that were passed over, in files and settings. With any in the files the
-            catalog is what is right in them: it is not for taking over
+            catalog is what is right in them: it is not for taking over; with any in the
+            settings nobody can be asked to give mail back
     Raises: BadInput (no workspace; the database or the secret is in doubt), Conflict (the
             secret is another workspace's), Down (the database is away)
     """
     files = FileWorkspace(workspace)
     catalog, in_files = files.catalog_despite_mistakes()
     settings, in_settings = load_despite_mistakes(workspace, os.environ)
-    made = _Made(files, catalog, settings, _clock(settings), NoTransport(), None)
+    clock = _clock(settings)
+    transport = NoTransport() if in_settings else _transport(settings, clock)
+    made = _Made(files, catalog, settings, clock, transport, None)
     with _opened(made, actor=actor, progress=progress) as ports:
         yield ports, (*in_files, *in_settings)
 

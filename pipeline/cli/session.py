@@ -40,7 +40,7 @@ class Session:
 
     @contextmanager
     def ports_despite_mistakes(self) -> Iterator[Ports]:
-        """As ports(), for what people may ask of us and for backups, which send nothing.
+        """As ports(), for what people may ask of us, backups and a stop, which send nothing.
 
         Neither may wait until somebody mends a file: a mistake is told on standard error, and
         the rows stay as the last good files left them.

@@ -1,4 +1,4 @@
-"""A mistake in a file or a setting stops no backup, and nothing that people may ask of us."""
+"""A mistake in a file or a setting stops no backup, no stop, and nothing that people may ask."""
 
 from __future__ import annotations
 
@@ -103,6 +103,19 @@ def test_a_setting_of_mail_stops_neither_backup_nor_suppress(
     assert done["rows"] > 100
     gathered("people", "suppress", INGRID)
     assert gathered("people", "show", INGRID, "--json").json["suppressions"]
+
+
+@pytest.mark.parametrize("wrong", ["file", "setting"])
+def test_a_stop_goes_on_despite_a_mistake(approved: Door, wrong: str) -> None:
+    """The service goes on by the last good files: whoever pulls the brake must be heard."""
+    if wrong == "file":
+        break_file(approved, "feeds.yaml")
+    else:
+        approved.environment["ASTERISM_TRANSPORT"] = "pigeon"
+    said = approved("issue", "stop", "under-load/1", "--json")
+    assert "There is a mistake in" in said.err
+    assert said.json["after"]["state"] == "stopped"
+    assert said.json["held_back"] > 0
 
 
 @pytest.mark.parametrize("line", ["ASTERISM_DATABSE_URL=x", "ASTERISM_SECRET 'x", "my secret: x"])
