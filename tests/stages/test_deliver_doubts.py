@@ -616,3 +616,38 @@ def test_what_is_given_back_while_a_stop_is_written_is_held_back(store: SqlStore
         begin()
         until_it_waits(store, tables)
     assert scene.states() == {"withheld": 3}
+
+
+def test_an_issue_is_not_missed_that_begins_to_leave_this_very_moment(store: SqlStore) -> None:
+    """One run finds it late while the copies that another one claimed in time begin to leave."""
+    scene, clock = build_scene(store), StandingClock(NOW + timedelta(hours=60))
+    scene.plan()
+    with store.write() as tables:
+        until = clock.at + timedelta(minutes=5)
+        tables.letters.set_state(scene.issue.id, "sending")
+        claimed = tables.deliveries.claim(scene.issue.id, "other", until, clock.at, 2)
+    begun: list[Delivery] = []
+
+    def begin(connection: sa.Connection, cursor: object, statement: str, *rest: object) -> None:
+        """Once the late run has looked, and before it writes."""
+        if statement.startswith("UPDATE deliveries") and not begun:
+            begun.extend(claimed)
+            with store.write() as tables:
+                assert len(tables.deliveries.attempting(claimed, clock.at)) == 2
+
+    with store.read() as tables:
+        if tables.deliveries._connection.dialect.name == "sqlite":
+            pytest.skip("who looks is the one writer there is")
+    sa.event.listen(sa.Engine, "before_cursor_execute", begin)
+    try:
+        deliver(ports(scene, ScriptedTransport(), clock))
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", begin)
+    assert scene.states() == {"attempting": 2, "planned": 1}
+    with store.read() as tables:
+        assert tables.letters.by_id(scene.issue.id).state == "sending"
+    clock.at += timedelta(minutes=6)  # the other run died
+    deliver(ports(scene, ScriptedTransport(), clock))
+    assert scene.states() == {"unknown": 2, "accepted": 1}
+    with store.read() as tables:
+        assert tables.letters.by_id(scene.issue.id).state == "partly_sent"

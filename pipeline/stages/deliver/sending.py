@@ -151,7 +151,12 @@ class _Run:
 
     def issue(self, issue_id: int) -> IssueDelivered:
         """Send one issue's due copies, and close it when its last one has settled."""
-        begun = self._begin(issue_id)
+        try:
+            begun = self._begin(issue_id)
+        except Conflict:  # somebody is at it; the next run sees how that went
+            with self.ports.store.read() as tables:
+                now_is = tables.letters.by_id(issue_id)
+            return IssueDelivered(now_is.ref, now_is.state)
         if isinstance(begun, IssueDelivered):
             return begun
         issue, newsletter = begun
@@ -259,8 +264,14 @@ def _has_begun(tables: Tables, issue: Issue) -> bool:
 def _give_up(
     tables: Tables, issue: Issue, state: IssueState, reason: str, now: datetime
 ) -> IssueDelivered:
-    """Nothing of this issue goes out now; every copy says why."""
+    """Nothing of this issue goes out now; every copy says why.
+
+    Raises: Conflict when another run has begun to send it meanwhile
+    """
     withheld = tables.deliveries.withhold_planned(issue.id, state, now)
+    leaving = any(one == "attempting" for _, one in tables.deliveries.counts(issue.id))
+    if state == "missed" and leaving:
+        raise Conflict(f"Issue {issue.ref} begins to leave this very moment.")
     tables.letters.set_state(issue.id, state, reason=reason)
     if state == "missed":
         tables.letters.record_beat(issue.newsletter_key, issue.beat, "missed", reason)
