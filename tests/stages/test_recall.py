@@ -535,6 +535,26 @@ def test_the_page_says_out_when_it_is_too_late(out: Sending) -> None:
     assert stop_by_link(out.ports, link(out)).standing == "out"
 
 
+def test_the_page_claims_nothing_of_copies_of_which_nobody_knows(out: Sending) -> None:
+    stop_by_link(out.ports, link(out))
+    out.fake.script(Fault("drop_after", on="hold"))
+    call_back(out.ports)
+    out.later(timedelta(minutes=6))
+    assert call_back(out.ports).unknown == LETTERS
+    assert review(out.ports, link(out)).standing == "unknown"
+
+
+def test_a_stop_again_says_that_copies_are_being_called_back(out: Sending) -> None:
+    stop(out.ports, REF)
+    with pytest.raises(
+        Conflict, match=f"stopped already: {LETTERS} of its copies are being called"
+    ):
+        stop(out.ports, REF)
+    call_back(out.ports)
+    with pytest.raises(Conflict, match="is stopped; nothing is to stop"):
+        stop(out.ports, REF)
+
+
 def test_half_way_is_half_way_whatever_the_reason_says(sending: Sending) -> None:
     """Where an issue stands is not read out of somebody's words."""
 

@@ -358,10 +358,7 @@ def stop(ports: Ports, ref: str, reason: str = "") -> Stopped:
         before = tables.letters.find_issue(ref)
         held_back, calling_back = _take_back(ports, tables, before)
         if before.state not in STOPPABLE and not calling_back:
-            raise Conflict(
-                f"Issue {before.ref} is {before.state.replace('_', ' ')}; nothing is to stop.",
-                f"`asterism issue show {before.ref}` tells where it stands.",
-            )
+            raise _nothing_to_stop(tables, before)
         counts = tables.deliveries.counts(before.id)
         left = sum(
             number for (_, state), number in counts.items()
@@ -401,6 +398,19 @@ def stop(ports: Ports, ref: str, reason: str = "") -> Stopped:
             )
         )
         return Stopped(issue, before.state, held_back, calling_back, left)
+
+
+def _nothing_to_stop(tables: Tables, issue: Issue) -> Conflict:
+    hint = f"`asterism issue show {issue.ref}` tells where it stands."
+    counts = tables.deliveries.counts(issue.id)
+    if number := sum(number for (_, state), number in counts.items() if state == "recalling"):
+        return Conflict(
+            f"Issue {issue.ref} is stopped already: {number} of its copies are being called back.",
+            hint,
+        )
+    return Conflict(
+        f"Issue {issue.ref} is {issue.state.replace('_', ' ')}; nothing is to stop.", hint
+    )
 
 
 def _take_back(ports: Ports, tables: Tables, issue: Issue) -> tuple[int, int]:

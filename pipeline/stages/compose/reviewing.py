@@ -11,6 +11,7 @@ from pipeline.model.letters import Issue
 from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.curator_notes import moment_in_words
 from pipeline.rules.letters.language import issue_name
+from pipeline.rules.letters.ledger import OUT
 from pipeline.rules.letters.tokens import PREVIEW, STOP
 from pipeline.stages.compose.approving import STOPPABLE, TAKEN, stop
 
@@ -18,8 +19,8 @@ BY_LINK = "stopped by the link in the review mail"
 
 #: going: it can be stopped; leaving: so can the rest of it; recalling: it has been, and copies
 #: are called back; stopped: it has been; rest: some are out, the others held back; out: nothing
-#: is left to stop; over: it will not go.
-Standing = Literal["going", "leaving", "recalling", "stopped", "rest", "out", "over"]
+#: is left to stop; unknown: nobody knows of any copy; over: it will not go.
+Standing = Literal["going", "leaving", "recalling", "stopped", "rest", "out", "unknown", "over"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,5 +129,6 @@ def _of_taken(ports: Ports, tables: Tables, issue: Issue) -> Standing:
         return "rest"
     transport, now = ports.transport, ports.clock.now()
     can = transport.can_call_back
-    taken = tables.deliveries.recallable(issue.id, transport.name, can, now)
-    return "leaving" if taken else "out"
+    if tables.deliveries.recallable(issue.id, transport.name, can, now):
+        return "leaving"
+    return "unknown" if "unknown" in states and not states.intersection(OUT) else "out"
