@@ -71,7 +71,7 @@ def test_looking_tells_what_it_is_and_changes_nothing(site, scene):
     before = rows(scene)
     page = site.get(link(scene, "stop"))
     assert page.status == 200
-    assert "Stop The Month at the Quays (no. 1)?" in page.body
+    assert "Stop The Month at the Quays (no.\u00a01)?" in page.body
     assert "Tuesday 16 March 2027, 08:00 (Europe/Oslo), to 1 person." in page.body
     assert page.body.count("<button") == 1
     assert link(scene, "preview").lstrip("/") in page.body
@@ -92,7 +92,7 @@ def test_the_page_names_nobody_and_is_not_kept(site, scene):
 def test_one_press_stops_it_in_the_name_of_its_approver(site, scene):
     page = site.post(link(scene, "stop"))
     assert page.status == 200
-    assert "The Month at the Quays (no. 1) is stopped" in page.body
+    assert "The Month at the Quays (no.\u00a01) is stopped" in page.body
     assert "<button" not in page.body
     issue = scene.issue(MONTH)
     assert (issue.state, issue.reason) == ("stopped", "stopped by the link in the review mail")
@@ -119,7 +119,7 @@ def test_when_it_is_out_it_says_so_kindly(site, scene):
     before = rows(scene)
     for page in (site.get(link(scene, "stop")), site.post(link(scene, "stop"))):
         assert page.status == 200
-        assert "The Month at the Quays (no. 1) is out" in page.body
+        assert "The Month at the Quays (no.\u00a01) is out" in page.body
         assert "<button" not in page.body
     assert rows(scene) == before
 
@@ -164,7 +164,7 @@ def test_the_page_comes_before_the_provider_is_asked(scene, tmp_path):
 def test_approved_again_by_hand_it_can_be_stopped_again(site, scene):
     site.post(link(scene, "stop"))
     approve(scene.ports, MONTH)
-    assert "Stop The Month at the Quays (no. 1)?" in site.get(link(scene, "stop")).body
+    assert "Stop The Month at the Quays (no.\u00a01)?" in site.get(link(scene, "stop")).body
     assert "is stopped" in site.post(link(scene, "stop")).body
     with pytest.raises(Conflict):
         stop(scene.ports, MONTH)

@@ -173,7 +173,7 @@ _UNITS = (
     "kW", "kWh", "MW", "GW", "Nm", "GB", "TB", "°C", "bn", "EUR", "USD", "GBP", "CHF", "a.m.",
     "p.m.", "Uhr",
 )  # fmt: skip
-_BEFORE_A_NUMBER = ("No.", "Nr.", "EUR", "USD", "GBP", "CHF", "€", "$", "£", "p.", "S.")
+_BEFORE_A_NUMBER = ("No.", "no.", "Nr.", "EUR", "USD", "GBP", "CHF", "€", "$", "£", "p.", "S.")
 
 
 def bind(text: str, language: str) -> str:

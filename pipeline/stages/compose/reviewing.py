@@ -12,6 +12,7 @@ from pipeline.ports import Ports, Tables
 from pipeline.rules.letters.curator_notes import moment_in_words
 from pipeline.rules.letters.language import issue_name
 from pipeline.rules.letters.ledger import OUT
+from pipeline.rules.letters.markdown import bind
 from pipeline.rules.letters.tokens import PREVIEW, STOP
 from pipeline.stages.compose.approving import STOPPABLE, TAKEN, stop
 
@@ -28,7 +29,7 @@ class Review:
     """An issue as the page behind the stop link shows it."""
 
     firm_name: str
-    name: str  #: "Under Load, the month (no. 3)"
+    name: str  #: "Under Load, the month (no. 3)", its number bound to its "no."
     standing: Standing
     when: str  #: when it goes, in the newsletter's zone
     letters: int  #: how many get it
@@ -102,7 +103,7 @@ def _seen(ports: Ports, tables: Tables, issue: Issue) -> Review:
     frozen = bool(tables.letters.variants(issue.id, "public"))
     return Review(
         firm_name=ports.catalog.firm.name,
-        name=issue_name("en", title, issue.number),
+        name=bind(issue_name("en", title, issue.number), "en"),
         standing=_standing(ports, tables, issue),
         when=f"{moment_in_words(issue.goes_at, zone)} ({zone})",
         letters=sum(verdict.into for verdict in tables.letters.audience(issue.id)),

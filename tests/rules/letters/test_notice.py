@@ -105,7 +105,7 @@ def test_a_reason_goes_on_after_its_colon():
 
 def test_our_own_sentence_is_not_turned_by_a_name_from_right_to_left():
     html = made("held_back", newsletter=replace(WEEKLY, title="שלום")).html
-    assert re.search(r'<p [^>]*><span dir="ltr">שלום \(no. 9\) is composed', html)
+    assert re.search(r'<p [^>]*><span dir="ltr">שלום \(no\.&nbsp;9\) is composed', html)
 
 
 def test_only_the_review_has_links():
