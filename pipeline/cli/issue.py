@@ -362,7 +362,10 @@ def approve(session: Session, issue: str, clear: tuple[str, ...], json_out: bool
 @json_option
 @pass_session
 def stop(session: Session, issue: str, reason: str, json_out: bool) -> None:
-    """Take an issue back until it is out, in one action; no mistake in a file holds it up."""
+    """Take an issue back until it is out, in one action.
+
+    A mistake in a file is told, and holds nothing up.
+    """
     from pipeline.stages.compose import stop as call
     from pipeline.stages.deliver import CalledBack, call_back
 
