@@ -198,12 +198,15 @@ class SqlStore:
         """
         if self._writers.dialect.name != "sqlite":
             return
+        # as one who writes from the beginning: who first reads, and then finds that another one
+        # has written, is refused at once instead of waiting
+        with transaction(self._writers) as connection:
+            connection.exec_driver_sql("PRAGMA optimize")
         try:
             with self._writers.connect() as connection:
                 driver = connection.connection.driver_connection
                 assert driver is not None  # noqa: S101  it is connected
                 # outside any transaction: a checkpoint cannot run inside one
-                driver.execute("PRAGMA optimize").fetchall()
                 driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except (sqlite3.Error, DBAPIError) as error:
             raise Down(f"The database could not be put in order: {error}") from error

@@ -341,3 +341,20 @@ def test_a_database_keeps_to_its_first_secret(store: SqlStore, database_url: str
         stored = tables.log._connection.execute(sa.select(meta)).all()
     assert len(stored) == 1
     assert SECRET.decode() not in str(stored)
+
+
+def test_putting_sqlite_in_order_waits_for_its_turn_as_every_writer_does(sqlite_url: str) -> None:
+    """Who only reads at first is refused at once when another one has written meanwhile."""
+    store = SqlStore(sqlite_url, SECRET)
+    said: list[str] = []
+
+    def listen(connection: sa.Connection, cursor: object, statement: str, *rest: object) -> None:
+        said.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", listen)
+    try:
+        store.optimize()
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", listen)
+        store.close()
+    assert said == ["BEGIN IMMEDIATE", "PRAGMA optimize"]
