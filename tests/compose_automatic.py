@@ -63,3 +63,13 @@ def open_month(scene: Scene, at: datetime = REVIEW_AT) -> Issue:
     open_issues(scene.ports)
     scene.at(at)
     return scene.issue(MONTH)
+
+
+def month_before_review(store: SqlStore, folder: Path) -> Scene:
+    """A weekly went out, Fay came after it, and the month stands before its review."""
+    scene = month_scene(store, folder)
+    scene.people()
+    weekly_goes_out(scene)
+    scene.person("Fay", "northline")
+    open_month(scene)
+    return scene

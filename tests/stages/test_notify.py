@@ -21,9 +21,9 @@ from tests.compose_automatic import (
     MONTH,
     MONTH_DUE,
     REVIEW_AT,
+    month_before_review,
     month_scene,
     open_month,
-    weekly_goes_out,
 )
 from tests.compose_scene import build_scene
 
@@ -58,13 +58,7 @@ class ScriptedTransport:
 
 @pytest.fixture
 def month(store, tmp_path):
-    """A weekly went out, Fay came after it, and the month stands before its review."""
-    scene = month_scene(store, tmp_path)
-    scene.people()
-    weekly_goes_out(scene)
-    scene.person("Fay", "northline")
-    open_month(scene)
-    return scene
+    return month_before_review(store, tmp_path)
 
 
 @pytest.fixture

@@ -27,9 +27,7 @@ from tests.compose_automatic import (
     MONTH,
     MONTH_DUE,
     REVIEW_AT,
-    month_scene,
-    open_month,
-    weekly_goes_out,
+    month_before_review,
 )
 from tests.compose_scene import log_of
 from tests.fake_sendgrid import KEY, FakeSendGrid
@@ -69,11 +67,7 @@ class Posted(Month):
 @pytest.fixture
 def month(store, tmp_path) -> Posted:
     """Its review mail has left."""
-    scene = month_scene(store, tmp_path)
-    scene.people()
-    weekly_goes_out(scene)
-    scene.person("Fay", "northline")
-    open_month(scene)
+    scene = month_before_review(store, tmp_path)
     month = Posted(scene, ChoosyTransport())
     month.tick()
     assert month.notices() == {("review", LIV): "accepted"}
@@ -214,11 +208,7 @@ def test_an_issue_that_has_begun_to_leave_goes_on(month):
 
 
 def test_while_it_is_being_sent_only_its_sender_says_that_it_left(store, tmp_path):
-    scene = month_scene(store, tmp_path)
-    scene.people()
-    weekly_goes_out(scene)
-    scene.person("Fay", "northline")
-    open_month(scene)
+    scene = month_before_review(store, tmp_path)
     month = Posted(scene, ChoosyTransport())
     compose_automatic(month.ports)
     month.post("delivered")
@@ -235,11 +225,7 @@ def test_a_run_tells_of_it_in_a_line():
 
 def test_sendgrid_tells_of_the_very_mail_that_it_took(store, tmp_path):
     """Its own event, with the id that the mail carried there."""
-    scene = month_scene(store, tmp_path)
-    scene.people()
-    weekly_goes_out(scene)
-    scene.person("Fay", "northline")
-    open_month(scene)
+    scene = month_before_review(store, tmp_path)
     with FakeSendGrid(tmp_path / "sendgrid", at=REVIEW_AT) as fake:
         settings = SendGridSettings(key=KEY, url=fake.url, timeout_s=60)
         transport = SendGridTransport(settings, scene.clock.now, pauses_s=())

@@ -28,6 +28,7 @@ from tests.compose_automatic import (
     MONTH,
     MONTH_DUE,
     REVIEW_AT,
+    month_before_review,
     month_scene,
     open_month,
     weekly_goes_out,
@@ -125,11 +126,7 @@ class Month:
 
 @pytest.fixture
 def month(store, tmp_path) -> Month:
-    scene = month_scene(store, tmp_path)
-    scene.people()
-    weekly_goes_out(scene)
-    scene.person("Fay", "northline")
-    open_month(scene)
+    scene = month_before_review(store, tmp_path)
     return Month(scene, ChoosyTransport({LIV: "refused"}))
 
 
