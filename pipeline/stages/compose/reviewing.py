@@ -15,6 +15,7 @@ from pipeline.rules.letters.ledger import OUT
 from pipeline.rules.letters.markdown import bind
 from pipeline.rules.letters.tokens import PREVIEW, STOP
 from pipeline.stages.compose.approving import STOPPABLE, TAKEN, stop
+from pipeline.stages.compose.holding import approver_of
 
 BY_LINK = "stopped by the link in the review mail"
 
@@ -91,8 +92,7 @@ def _issue(ports: Ports, tables: Tables, purpose: str, token: str) -> Issue:
 
 
 def _approver(ports: Ports, issue: Issue) -> str:
-    constellation = ports.catalog.constellation(issue.constellation_key)
-    approver = ports.catalog.staff(constellation.approver) if constellation else None
+    approver = approver_of(ports, issue)
     return approver.name if approver else "approver"
 
 
